@@ -1,0 +1,30 @@
+using System.Data;
+using Dapper;
+
+namespace ConsentLedger.Database;
+
+/// <summary>Dapper's type handlers, registered once for the process.</summary>
+public static class DapperTypes
+{
+    private static readonly Lazy<bool> Registered = new(() =>
+    {
+        SqlMapper.AddTypeHandler(new InstantHandler());
+        return true;
+    });
+
+    /// <summary>Registers them, if that has not been done.</summary>
+    public static void Register() => _ = Registered.Value;
+
+    /// <summary><c>timestamptz</c> comes as UTC.</summary>
+    private sealed class InstantHandler : SqlMapper.TypeHandler<DateTimeOffset>
+    {
+        public override DateTimeOffset Parse(object value) => value switch
+        {
+            DateTime time => new DateTimeOffset(DateTime.SpecifyKind(time, DateTimeKind.Utc)),
+            DateTimeOffset time => time.ToUniversalTime(),
+            _ => throw new DataException($"A {value.GetType().Name} is no instant."),
+        };
+
+        public override void SetValue(IDbDataParameter parameter, DateTimeOffset value) => parameter.Value = value.UtcDateTime;
+    }
+}

@@ -1,0 +1,70 @@
+using Npgsql;
+
+namespace ConsentLedger.Database;
+
+/// <summary>
+/// The database by role. Each data source connects with the one login of the connection string and takes its role as
+/// it connects, so no session ever runs with more than it needs (DESIGN: append-only by grant).
+/// </summary>
+public sealed class LedgerDatabase : IAsyncDisposable
+{
+    /// <summary>The schema everything lives in.</summary>
+    public const string Schema = "consentledger";
+
+    private readonly string connectionString;
+
+    /// <summary>Prepares the data sources; nothing connects yet.</summary>
+    public LedgerDatabase(string connectionString)
+    {
+        this.connectionString = connectionString;
+        Service = NpgsqlDataSource.Create(ForRole("consentledger_service", connections: 64));
+        Purge = NpgsqlDataSource.Create(ForRole("consentledger_purge", connections: 4));
+    }
+
+    /// <summary>Runs as consentledger_service: may select and insert on the ledger, and nothing else there.</summary>
+    public NpgsqlDataSource Service { get; }
+
+    /// <summary>Runs as consentledger_purge: the only one that may delete history.</summary>
+    public NpgsqlDataSource Purge { get; }
+
+    /// <summary>A single connection as the owner, for migrations and rebuilding; it is not pooled.</summary>
+    public NpgsqlConnection OpenAsOwner() => new(Unpooled("consentledger_owner"));
+
+    /// <summary>A single connection as the service, for what holds a session: advisory locks. It is not pooled.</summary>
+    public NpgsqlConnection OpenSession() => new(Unpooled("consentledger_service"));
+
+    /// <summary>A single connection as the login itself, before there are roles. It is not pooled.</summary>
+    public NpgsqlConnection OpenAsLogin() => new(Unpooled(role: null));
+
+    /// <inheritdoc />
+    public async ValueTask DisposeAsync()
+    {
+        await Service.DisposeAsync();
+        await Purge.DisposeAsync();
+    }
+
+    internal string Unpooled(string? role) =>
+        new NpgsqlConnectionStringBuilder(ForRole(role, connections: 1)) { Pooling = false }.ConnectionString;
+
+    // Times are UTC and intervals ISO 8601 on every session, whatever the server's or the login's settings say.
+    private string ForRole(string? role, int connections)
+    {
+        var settings = new NpgsqlConnectionStringBuilder(connectionString);
+        var options = $"-c search_path={Schema} -c timezone=UTC -c intervalstyle=iso_8601" + (role is null ? string.Empty : $" -c role={role}");
+        settings.Options = settings.Options is { Length: > 0 } given ? $"{given} {options}" : options;
+        settings.ApplicationName ??= "consentledger";
+        settings.MaxPoolSize = connections;
+
+        // Statements are few and constant, so all of them end up prepared. Nothing changes a session's state, so
+        // there is nothing to reset when a connection goes back to the pool.
+        settings.MaxAutoPrepare = 64;
+        settings.NoResetOnClose = true;
+
+        // A database that does not answer is away: better 503 now than a queue of callers.
+        settings.Timeout = Math.Min(settings.Timeout, 5);
+
+        // Errors reach the log; their details may repeat a parameter, and a parameter may be an address.
+        settings.IncludeErrorDetail = false;
+        return settings.ConnectionString;
+    }
+}

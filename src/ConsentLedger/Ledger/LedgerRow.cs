@@ -1,0 +1,54 @@
+using System.Text;
+using ConsentLedger.Database;
+using ConsentLedger.Security;
+using ConsentLedger.Subscribers;
+using Npgsql;
+using NpgsqlTypes;
+
+namespace ConsentLedger.Ledger;
+
+/// <summary>An event as it is written: its plain columns, its commitment, and its personal parts sealed.</summary>
+public sealed record LedgerRow(ConsentEvent Event, Commitment Commitment, byte[]? SealedAddress, byte[]? SealedEvidence)
+{
+    /// <summary>Commits to an event and seals what is personal.</summary>
+    public static LedgerRow Of(ConsentEvent @event, Address? address, Sealer sealer) => new(
+        @event,
+        Commitment.To(@event),
+        address is null ? null : sealer.Seal(Encoding.UTF8.GetBytes(address.Given), AddressPlace(@event.SubscriberId)),
+        @event.Evidence is null ? null : sealer.Seal(@event.Evidence.Canonical, EvidencePlace(@event.SubscriberId, @event.Id)));
+
+    /// <summary>Adds the sixteen parameters of the append statement, in its order.</summary>
+    public void AddTo(NpgsqlParameterCollection parameters)
+    {
+        parameters.Add(new NpgsqlParameter<Guid> { TypedValue = Event.SubscriberId.Value });
+        parameters.Add(new NpgsqlParameter<Guid> { TypedValue = Event.Id.Value });
+        parameters.Add(new NpgsqlParameter<int> { TypedValue = Event.Purpose.Value });
+        parameters.Add(new NpgsqlParameter<string> { TypedValue = Label<EventKind>.Of(Event.Kind) });
+        parameters.Add(Optional(NpgsqlDbType.Text, Label<Purposes.LawfulBasis>.Of(Event.Basis)));
+        parameters.Add(Optional(NpgsqlDbType.Integer, Event.NoticeVersion));
+        parameters.Add(new NpgsqlParameter<string> { TypedValue = Label<SourceKind>.Of(Event.Source) });
+        parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = Event.OccurredAt.UtcDateTime });
+        parameters.Add(new NpgsqlParameter<DateTime> { TypedValue = Event.RecordedAt.UtcDateTime });
+        parameters.Add(Optional(NpgsqlDbType.TimestampTz, Event.ExpiresAt?.UtcDateTime));
+        parameters.Add(Optional(NpgsqlDbType.Bytea, Commitment.EvidenceDigest));
+        parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = Commitment.Value });
+        parameters.Add(new NpgsqlParameter<byte[]> { TypedValue = Commitment.Opening });
+        parameters.Add(Optional(NpgsqlDbType.Bytea, SealedAddress));
+        parameters.Add(Optional(NpgsqlDbType.Bytea, SealedEvidence));
+        parameters.Add(Optional(NpgsqlDbType.Bytea, Commitment.EvidenceOpening));
+    }
+
+    /// <summary>The address that was sealed for this subscriber.</summary>
+    public static Address OpenAddress(byte[] box, SubscriberId subscriber, Sealer sealer) =>
+        Address.Parse(Encoding.UTF8.GetString(sealer.Open(box, AddressPlace(subscriber))), provider: null);
+
+    /// <summary>The evidence that was sealed for this event.</summary>
+    public static Evidence OpenEvidence(byte[] box, SubscriberId subscriber, EventId id, Sealer sealer) =>
+        Evidence.Read(sealer.Open(box, EvidencePlace(subscriber, id)));
+
+    private static byte[] AddressPlace(SubscriberId subscriber) => SealedPlace.Of("subscriber", subscriber.Value);
+
+    private static byte[] EvidencePlace(SubscriberId subscriber, EventId id) => SealedPlace.Of("evidence", subscriber.Value, id.Value);
+
+    private static NpgsqlParameter Optional(NpgsqlDbType type, object? value) => new() { NpgsqlDbType = type, Value = value ?? DBNull.Value };
+}

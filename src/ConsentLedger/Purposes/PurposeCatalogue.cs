@@ -1,0 +1,129 @@
+using ConsentLedger.Database;
+using ConsentLedger.Subscribers;
+using Dapper;
+using Npgsql;
+
+namespace ConsentLedger.Purposes;
+
+/// <summary>
+/// The purposes and their notices, read from the database each time: ending a purpose takes effect at once on every
+/// instance, and there are few of them.
+/// </summary>
+public sealed class PurposeCatalogue(NpgsqlDataSource database)
+{
+    private const string Columns = """
+        purpose_id, key, name, description, channel::text, basis::text, double_opt_in, consent_lifetime::text, ends_at,
+        minimum_age, special_category, data_categories, recipients, retention_pending::text, retention_lapsed::text,
+        retention_evidence::text, created_at, updated_at, first_event_at
+        """;
+
+    /// <summary>The purpose with this key, or null.</summary>
+    public async Task<Purpose?> FindAsync(PurposeKey key, CancellationToken cancellation)
+    {
+        const string Sql = $"select {Columns} from purpose where key = @key";
+        return await DatabaseResilience.Repeatable.ExecuteAsync(
+            async token =>
+            {
+                await using var connection = await database.OpenConnectionAsync(token);
+                return await FindAsync(connection, Sql, new { key = key.ToString() }, token);
+            },
+            cancellation);
+    }
+
+    /// <summary>The purpose with this number, or null.</summary>
+    public async Task<Purpose?> FindAsync(PurposeId id, CancellationToken cancellation)
+    {
+        const string Sql = $"select {Columns} from purpose where purpose_id = @id";
+        return await DatabaseResilience.Repeatable.ExecuteAsync(
+            async token =>
+            {
+                await using var connection = await database.OpenConnectionAsync(token);
+                return await FindAsync(connection, Sql, new { id = id.Value }, token);
+            },
+            cancellation);
+    }
+
+    /// <summary>Every purpose, by key.</summary>
+    public async Task<IReadOnlyList<Purpose>> ListAsync(CancellationToken cancellation)
+    {
+        const string Sql = $"select {Columns} from purpose order by key";
+        return await DatabaseResilience.Repeatable.ExecuteAsync(
+            async token =>
+            {
+                await using var connection = await database.OpenConnectionAsync(token);
+                var rows = await connection.QueryAsync<PurposeRow>(new CommandDefinition(Sql, cancellationToken: token));
+                return rows.Select(row => row.ToPurpose()).ToList();
+            },
+            cancellation);
+    }
+
+    /// <summary>The numbers of the purposes and the versions of their notices that exist, for checking many events.</summary>
+    public async Task<IReadOnlySet<(PurposeId Purpose, int Version)>> ListNoticeVersionsAsync(CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        var rows = await connection.QueryAsync<(int PurposeId, int Version)>(
+            new CommandDefinition("select purpose_id, version from notice", cancellationToken: cancellation));
+        return rows.Select(row => (new PurposeId(row.PurposeId), row.Version)).ToHashSet();
+    }
+
+    /// <summary>
+    /// Notes that an event names this purpose, after which its channel and basis are fixed. Durable before the first
+    /// event is; a crash between the two leaves a purpose that is merely fixed too early.
+    /// </summary>
+    public async Task MarkInUseAsync(Purpose purpose, DateTimeOffset now, CancellationToken cancellation)
+    {
+        if (purpose.FirstEventAt is not null)
+        {
+            return;
+        }
+
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await connection.ExecuteAsync(new CommandDefinition(
+            "update purpose set first_event_at = @now where purpose_id = @id and first_event_at is null",
+            new { now = now.UtcDateTime, id = purpose.Id.Value },
+            cancellationToken: cancellation));
+    }
+
+    /// <summary>Reads one purpose within a caller's connection.</summary>
+    internal static async Task<Purpose?> FindForUpdateAsync(NpgsqlConnection connection, PurposeKey key, CancellationToken cancellation) =>
+        await FindAsync(connection, $"select {Columns} from purpose where key = @key for update", new { key = key.ToString() }, cancellation);
+
+    private static async Task<Purpose?> FindAsync(NpgsqlConnection connection, string sql, object parameters, CancellationToken cancellation) =>
+        (await connection.QuerySingleOrDefaultAsync<PurposeRow>(new CommandDefinition(sql, parameters, cancellationToken: cancellation)))?.ToPurpose();
+
+    /// <summary>In the order of <see cref="Columns"/>, as Dapper needs it.</summary>
+    private sealed record PurposeRow(
+        int PurposeId, string Key, string Name, string? Description, string Channel, string Basis, bool DoubleOptIn,
+        string? ConsentLifetime, DateTimeOffset? EndsAt, int? MinimumAge, bool SpecialCategory,
+        string[] DataCategories, string[] Recipients, string RetentionPending, string RetentionLapsed,
+        string? RetentionEvidence, DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt, DateTimeOffset? FirstEventAt)
+    {
+        public Purpose ToPurpose() => new()
+        {
+            Id = new PurposeId(PurposeId),
+            Key = Key,
+            Name = Name,
+            Description = Description,
+            Channel = Label<Channel>.Parse(Channel),
+            Basis = Label<LawfulBasis>.Parse(Basis),
+            DoubleOptIn = DoubleOptIn,
+            ConsentLifetime = ReadPeriod(ConsentLifetime),
+            EndsAt = EndsAt,
+            MinimumAge = MinimumAge,
+            SpecialCategory = SpecialCategory,
+            DataCategories = DataCategories,
+            Recipients = Recipients,
+            Retention = new PurposeRetention
+            {
+                Pending = Period.Parse(RetentionPending, null),
+                Lapsed = Period.Parse(RetentionLapsed, null),
+                Evidence = ReadPeriod(RetentionEvidence),
+            },
+            CreatedAt = CreatedAt,
+            UpdatedAt = UpdatedAt,
+            FirstEventAt = FirstEventAt,
+        };
+
+        private static Period? ReadPeriod(string? interval) => interval is null ? null : Period.Parse(interval, null);
+    }
+}
