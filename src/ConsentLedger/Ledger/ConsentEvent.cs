@@ -39,13 +39,6 @@ public sealed record ConsentEvent
     /// <summary>What shows how it came about; null if nothing does, or if it has been purged.</summary>
     public Evidence? Evidence { get; init; }
 
-    /// <summary>An instant as the database keeps it: UTC, to the microsecond, what is finer dropped.</summary>
-    public static DateTimeOffset Instant(DateTimeOffset time)
-    {
-        var utc = time.ToUniversalTime();
-        return utc.AddTicks(-(utc.Ticks % TimeSpan.TicksPerMicrosecond));
-    }
-
     /// <summary>True if both say the same thing, whenever they were recorded.</summary>
     public bool SaysTheSameAs(ConsentEvent other) =>
         (SubscriberId, Id, Purpose, Kind, Basis, NoticeVersion, Source, OccurredAt, ExpiresAt)

@@ -1,0 +1,53 @@
+using System.Security.Claims;
+using System.Text.Encodings.Web;
+using ConsentLedger.Security;
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.Extensions.Options;
+
+namespace ConsentLedger.Http;
+
+/// <summary>Authenticates <c>Authorization: Bearer clk_…</c>, and answers 401 and 403 as problems.</summary>
+internal sealed class ApiKeyAuthentication(
+    ApiKeyCatalogue keys, IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory log, UrlEncoder encoder)
+    : AuthenticationHandler<AuthenticationSchemeOptions>(options, log, encoder)
+{
+    public const string SchemeName = "ApiKey";
+    public const string ScopeClaim = "scope";
+
+    private const string Bearer = "Bearer ";
+
+    protected override async Task<AuthenticateResult> HandleAuthenticateAsync()
+    {
+        var header = Request.Headers.Authorization;
+        if (header.Count != 1 || header[0] is not { } value || !value.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase))
+        {
+            return AuthenticateResult.NoResult();
+        }
+
+        if (await keys.FindAsync(value[Bearer.Length..].Trim(), Context.RequestAborted) is not { } caller)
+        {
+            return AuthenticateResult.Fail("The key is not known.");
+        }
+
+        Context.Features.Set(caller);
+        return AuthenticateResult.Success(new AuthenticationTicket(Principals.GetValue(caller, Principal), SchemeName));
+    }
+
+    protected override async Task HandleChallengeAsync(AuthenticationProperties properties)
+    {
+        Response.Headers.WWWAuthenticate = "Bearer";
+        await new Problem(ProblemType.Unauthenticated).ExecuteAsync(Context);
+    }
+
+    protected override async Task HandleForbiddenAsync(AuthenticationProperties properties)
+    {
+        var scope = Context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>()?.Scope;
+        await new Problem(ProblemType.InsufficientScope, $"This needs the scope {scope}.") { Scope = scope }.ExecuteAsync(Context);
+    }
+
+    // A caller is remembered for seconds and makes thousands of calls; its principal lives exactly as long.
+    private static readonly System.Runtime.CompilerServices.ConditionalWeakTable<Caller, ClaimsPrincipal> Principals = [];
+
+    private static ClaimsPrincipal Principal(Caller caller) =>
+        new(new ClaimsIdentity(caller.Scopes.Select(scope => new Claim(ScopeClaim, scope)), SchemeName));
+}

@@ -1,0 +1,86 @@
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using ConsentLedger.Database;
+using Microsoft.AspNetCore.Diagnostics;
+using Npgsql;
+
+namespace ConsentLedger.Http;
+
+/// <summary>
+/// Turns what goes wrong outside a handler into an answer: bodies that can't be read, a database that is away, defects.
+/// </summary>
+internal sealed partial class ProblemHandling(ILogger<ProblemHandling> log) : IExceptionHandler
+{
+    public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
+    {
+        if (httpContext.RequestAborted.IsCancellationRequested)
+        {
+            // The client has gone; there is nobody to answer and nothing the matter here.
+            return true;
+        }
+
+        await Answer(exception).ExecuteAsync(httpContext);
+        return true;
+    }
+
+    private Problem Answer(Exception exception)
+    {
+        switch (exception)
+        {
+            case BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge }:
+                return new Problem(ProblemType.PayloadTooLarge);
+            case BadHttpRequestException { StatusCode: StatusCodes.Status415UnsupportedMediaType }:
+                return new Problem(ProblemType.UnsupportedMediaType);
+            case BadHttpRequestException { InnerException: JsonException json }:
+                return Unreadable(json);
+            case BadHttpRequestException bad:
+                return Unbindable(bad);
+            case NpgsqlException away when DatabaseResilience.IsAway(away):
+                LogLedgerAway(away.GetType().Name, (away as PostgresException)?.SqlState);
+                return new Problem(ProblemType.LedgerUnavailable);
+            default:
+                LogDefect(exception);
+                return new Problem(ProblemType.Internal);
+        }
+    }
+
+    /// <summary>JSON that is not JSON, or of another shape than asked for. The reader's own words may repeat it.</summary>
+    private static Problem Unreadable(JsonException json)
+    {
+        var path = json.Path is ['$', '.', ..] ? json.Path[2..] : json.Path is ['$', ..] ? json.Path[1..] : string.Empty;
+        if (UnknownMember().Match(json.Message) is { Success: true } unknown)
+        {
+            // The path names the member already, or only the object it stands in: that differs by reader.
+            var member = unknown.Groups[1].Value;
+            var at = path == member || path.EndsWith("." + member, StringComparison.Ordinal) ? path
+                : path.Length == 0 ? member
+                : $"{path}.{member}";
+            return Problem.Invalid(at, "There is no such member.");
+        }
+
+        var error =
+            json.Message.StartsWith("Must be", StringComparison.Ordinal) ? json.Message.Split(" Path: ")[0]
+            : json.Message.Contains("duplicate", StringComparison.OrdinalIgnoreCase) ? "This member is named twice."
+            : json.InnerException is null or InvalidOperationException or FormatException && path.Length > 0 ? "This is of the wrong type."
+            : "This is not valid JSON.";
+        return Problem.Invalid(path.Length == 0 ? "body" : path, error);
+    }
+
+    /// <summary>A parameter of the path or the query that is not what it should be, or a body that did not come whole.</summary>
+    private static Problem Unbindable(BadHttpRequestException bad) =>
+        Unbound().Match(bad.Message) is { Success: true } unbound ? Problem.Invalid(unbound.Groups[1].Value, "This is not valid.")
+        : bad.Message.Contains("from body", StringComparison.Ordinal) ? Problem.Invalid("body", "A JSON object is required.")
+        : Problem.Invalid("body", "The request did not arrive whole.");
+
+    [GeneratedRegex(@"The JSON property '([^']{1,64})' could not be mapped")]
+    private static partial Regex UnknownMember();
+
+    [GeneratedRegex("""(?:Failed to bind parameter|Required parameter) "(?:\S+ )?(\w+)"(?! was not provided from body)""")]
+    private static partial Regex Unbound();
+
+    [LoggerMessage(LogLevel.Warning, "The ledger can't be asked: {Type} {SqlState}")]
+    private partial void LogLedgerAway(string type, string? sqlState);
+
+    [LoggerMessage(LogLevel.Error, "A request ended in a defect")]
+    private partial void LogDefect(Exception exception);
+}
