@@ -1,3 +1,4 @@
+using ConsentLedger.Security;
 using System.Buffers.Text;
 using System.Globalization;
 using System.Security.Cryptography;

@@ -1,3 +1,4 @@
+using ConsentLedger.Security;
 using System.Text.Json;
 
 namespace ConsentLedger.Ledger;

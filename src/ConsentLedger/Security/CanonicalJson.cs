@@ -3,7 +3,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 
-namespace ConsentLedger.Ledger;
+namespace ConsentLedger.Security;
 
 /// <summary>
 /// Writes JSON in the one form that can be hashed (RFC 8785), for the values the ledger uses: objects, strings,

@@ -1,0 +1,42 @@
+using ConsentLedger.Database;
+using ConsentLedger.Events;
+using ConsentLedger.Purposes;
+using ConsentLedger.Security;
+
+namespace ConsentLedger.Hosting;
+
+/// <summary>The whole service: each feature adds what it needs and maps its own routes.</summary>
+public static class LedgerService
+{
+    /// <summary>
+    /// Builds it over an open, migrated database. The caller starts it, and closes the database after it.
+    /// </summary>
+    /// <param name="arguments">Command-line settings.</param>
+    /// <param name="publicUrl">Where it is reached from outside.</param>
+    /// <param name="database">The database, by role.</param>
+    /// <param name="keys">The installation's keys.</param>
+    /// <param name="clock">The time.</param>
+    /// <param name="configure">What a test sets beyond that.</param>
+    public static WebApplication Build(
+        string[] arguments, PublicUrl publicUrl, LedgerDatabase database, KeyRing keys, TimeProvider clock,
+        Action<WebApplicationBuilder>? configure = null)
+    {
+        var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
+        {
+            Args = arguments,
+            ApplicationName = "ConsentLedger",
+            ContentRootPath = AppContext.BaseDirectory,
+        });
+        builder.Services
+            .AddLedger(publicUrl, database, keys, clock)
+            .AddHttpConventions();
+        configure?.Invoke(builder);
+
+        var app = builder.Build();
+        app.UseHttpConventions();
+        app.MapPurposes();
+        app.MapNotices();
+        app.MapEvents();
+        return app;
+    }
+}
