@@ -1,0 +1,87 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using ConsentLedger.Database;
+using ConsentLedger.Tests.Hosting;
+using Npgsql;
+using Testcontainers.PostgreSql;
+
+[assembly: AssemblyFixture(typeof(TestDatabase))]
+
+namespace ConsentLedger.Tests.Hosting;
+
+/// <summary>
+/// The one PostgreSQL server of a test run: that of <c>ConnectionStrings__Ledger</c>, or a container when Docker answers,
+/// or a private cluster in a temporary data directory, as the service keeps one but without flushing to the disk.
+/// </summary>
+public sealed class TestDatabase : IAsyncLifetime
+{
+    private readonly ConcurrentBag<string> created = [];
+    private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("consentledger-tests-");
+    private PostgreSqlContainer? container;
+    private PostgresServer? server;
+    private int count;
+
+    /// <summary>The running server, with its maintenance connection string.</summary>
+    public PostgresServer Server => server ?? throw new InvalidOperationException("The server is not started yet.");
+
+    public async ValueTask InitializeAsync()
+    {
+        var configured = Environment.GetEnvironmentVariable("ConnectionStrings__Ledger");
+        if (string.IsNullOrWhiteSpace(configured) && await Docker.AnswersAsync())
+        {
+            container = new PostgreSqlBuilder("postgres:17-alpine")
+                .WithCommand("-c", "fsync=off", "-c", "synchronous_commit=off", "-c", "full_page_writes=off", "-c", "max_connections=200")
+                .Build();
+            await container.StartAsync(TestContext.Current.CancellationToken);
+            configured = container.GetConnectionString();
+        }
+
+        server = await PostgresServer.StartAsync(
+            new PostgresOptions { ConnectionString = configured, DataDirectory = folder.FullName, Durable = false },
+            TimeProvider.System,
+            TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>Creates a database of this test's own.</summary>
+    /// <param name="template">The name of the database to clone, to which nobody may be connected; null for an empty one.</param>
+    /// <returns>The connection string of the new database.</returns>
+    public async Task<string> CreateDatabaseAsync(string? template)
+    {
+        var name = string.Create(CultureInfo.InvariantCulture, $"test_{Environment.ProcessId}_{Interlocked.Increment(ref count)}");
+        await ExecuteAsync($"create database \"{name}\" template \"{template ?? "template0"}\"");
+        created.Add(name);
+        return new NpgsqlConnectionStringBuilder(Server.ConnectionString) { Database = name }.ConnectionString;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (server is { IsEmbedded: false } && container is null)
+        {
+            foreach (var name in created)
+            {
+                await ExecuteAsync($"drop database if exists \"{name}\" with (force)");
+            }
+        }
+
+        if (server is not null)
+        {
+            await server.DisposeAsync();
+        }
+
+        if (container is not null)
+        {
+            await container.DisposeAsync();
+        }
+
+        TemporaryDataDirectory.Remove(folder.FullName);
+    }
+
+    private async Task ExecuteAsync(string sql)
+    {
+        await using var connection = new NpgsqlConnection(
+            new NpgsqlConnectionStringBuilder(Server.ConnectionString) { Pooling = false }.ConnectionString);
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand(sql, connection);
+        await command.ExecuteNonQueryAsync();
+    }
+}
