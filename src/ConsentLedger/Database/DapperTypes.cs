@@ -3,12 +3,14 @@ using Dapper;
 
 namespace ConsentLedger.Database;
 
-/// <summary>Dapper's type handlers, registered once for the process.</summary>
+/// <summary>Dapper's type handlers, registered once for the process. With them a positional record is filled by its columns in order.</summary>
 public static class DapperTypes
 {
     private static readonly Lazy<bool> Registered = new(() =>
     {
+        DefaultTypeMap.MatchNamesWithUnderscores = true;
         SqlMapper.AddTypeHandler(new InstantHandler());
+        SqlMapper.AddTypeHandler(new TextArrayHandler());
         return true;
     });
 
@@ -26,5 +28,13 @@ public static class DapperTypes
         };
 
         public override void SetValue(IDbDataParameter parameter, DateTimeOffset value) => parameter.Value = value.UtcDateTime;
+    }
+
+    /// <summary><c>text[]</c>, which Dapper knows as an array of anything.</summary>
+    private sealed class TextArrayHandler : SqlMapper.TypeHandler<string[]>
+    {
+        public override string[] Parse(object value) => (string[])value;
+
+        public override void SetValue(IDbDataParameter parameter, string[]? value) => parameter.Value = value is null ? DBNull.Value : value;
     }
 }

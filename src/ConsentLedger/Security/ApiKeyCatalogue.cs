@@ -26,7 +26,7 @@ public sealed class ApiKeyCatalogue(NpgsqlDataSource database, KeyRing keys, Tim
     /// <summary>How long a key that was found is remembered.</summary>
     public static readonly TimeSpan Remembered = TimeSpan.FromSeconds(5);
 
-    private const string Columns = "key_id, name, scopes, purposes, created_at, expires_at, revoked_at";
+    private const string Columns = "key_id as id, name, scopes, purposes, created_at, expires_at, revoked_at";
 
     private readonly ConcurrentDictionary<string, (Caller Caller, DateTimeOffset Until)> known = new(StringComparer.Ordinal);
 

@@ -20,6 +20,7 @@ public sealed class TestDatabase : IAsyncLifetime
     private PostgreSqlContainer? container;
     private PostgresServer? server;
     private int count;
+    private Lazy<Task<string>> ledgerTemplate = null!;
 
     /// <summary>The running server, with its maintenance connection string.</summary>
     public PostgresServer Server => server ?? throw new InvalidOperationException("The server is not started yet.");
@@ -40,7 +41,12 @@ public sealed class TestDatabase : IAsyncLifetime
             new PostgresOptions { ConnectionString = configured, DataDirectory = folder.FullName, Durable = false },
             TimeProvider.System,
             TestContext.Current.CancellationToken);
+        ledgerTemplate = new Lazy<Task<string>>(MigrateTemplateAsync);
     }
+
+    /// <summary>Creates a migrated, empty ledger of this test's own, as a clone of one that is made once.</summary>
+    /// <returns>The connection string of the new database.</returns>
+    public async Task<string> CreateLedgerAsync() => await CreateDatabaseAsync(await ledgerTemplate.Value);
 
     /// <summary>Creates a database of this test's own.</summary>
     /// <param name="template">The name of the database to clone, to which nobody may be connected; null for an empty one.</param>
@@ -51,6 +57,14 @@ public sealed class TestDatabase : IAsyncLifetime
         await ExecuteAsync($"create database \"{name}\" template \"{template ?? "template0"}\"");
         created.Add(name);
         return new NpgsqlConnectionStringBuilder(Server.ConnectionString) { Database = name }.ConnectionString;
+    }
+
+    private async Task<string> MigrateTemplateAsync()
+    {
+        var template = await CreateDatabaseAsync(null);
+        await using var ledger = new LedgerDatabase(template);
+        await new Migrator(ledger).ApplyAsync(TestContext.Current.CancellationToken);
+        return new NpgsqlConnectionStringBuilder(template).Database!;
     }
 
     public async ValueTask DisposeAsync()

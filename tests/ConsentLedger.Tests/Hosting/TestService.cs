@@ -1,0 +1,135 @@
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json.Nodes;
+using ConsentLedger.Database;
+using ConsentLedger.Hosting;
+using ConsentLedger.Security;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
+using Npgsql;
+
+namespace ConsentLedger.Tests.Hosting;
+
+/// <summary>
+/// The real service on a database of its own, reached over real HTTP. Its clock stands at <see cref="Start"/> until a
+/// test moves it, and everything it logs goes to <see cref="SuiteLog"/>.
+/// </summary>
+internal sealed class TestService : IAsyncDisposable
+{
+    /// <summary>When every test begins.</summary>
+    public static readonly DateTimeOffset Start = new(2026, 11, 22, 9, 30, 0, TimeSpan.Zero);
+
+    private readonly WebApplication app;
+
+    private TestService(WebApplication app, LedgerDatabase database, KeyRing keys, FakeTimeProvider clock, string connectionString, HttpClient client)
+    {
+        this.app = app;
+        Database = database;
+        Keys = keys;
+        Clock = clock;
+        ConnectionString = connectionString;
+        Client = client;
+    }
+
+    public LedgerDatabase Database { get; }
+
+    public KeyRing Keys { get; }
+
+    public FakeTimeProvider Clock { get; }
+
+    /// <summary>Connects as the server's superuser.</summary>
+    public string ConnectionString { get; }
+
+    /// <summary>Calls with a key that has every scope.</summary>
+    public HttpClient Client { get; }
+
+    public Uri Url => Client.BaseAddress!;
+
+    public IServiceProvider Services => app.Services;
+
+    /// <summary>Starts the service on a new database.</summary>
+    public static async Task<TestService> StartAsync(TestDatabase databases, Action<WebApplicationBuilder>? configure = null) =>
+        await StartAsync(await databases.CreateLedgerAsync(), new KeyRing(MasterKey.Generate()), new FakeTimeProvider(Start), configure);
+
+    /// <summary>Starts the service on a database that is there: a second instance, or the same one again.</summary>
+    public static async Task<TestService> StartAsync(
+        string connectionString, KeyRing keys, FakeTimeProvider clock, Action<WebApplicationBuilder>? configure = null)
+    {
+        var database = new LedgerDatabase(connectionString);
+        var app = LedgerService.Build([], new PublicUrl(new Uri("https://consent.example")), database, keys, clock, builder =>
+        {
+            builder.WebHost.UseUrls("http://127.0.0.1:0");
+            builder.Logging.ClearProviders();
+            builder.Logging.AddProvider(new SuiteLog());
+            configure?.Invoke(builder);
+        });
+        await app.StartAsync();
+        var client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri(app.Urls.Single()) };
+        var service = new TestService(app, database, keys, clock, connectionString, client);
+        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", await service.CreateKeyAsync([.. Scope.All]));
+        return service;
+    }
+
+    /// <summary>Makes a key with these scopes, for all purposes or for some.</summary>
+    public async Task<string> CreateKeyAsync(string[] scopes, params string[] purposes)
+    {
+        var catalogue = app.Services.GetRequiredService<ApiKeyCatalogue>();
+        var (key, _) = await catalogue.CreateAsync("test", scopes, purposes.Length == 0 ? null : purposes, null, CancellationToken.None);
+        return key;
+    }
+
+    /// <summary>Sends JSON, by a client with a key that has every scope unless another is named.</summary>
+    public async Task<HttpResponseMessage> SendAsync(HttpMethod method, string path, JsonNode? body = null, string? key = null, params (string Name, string Value)[] headers)
+    {
+        using var request = new HttpRequestMessage(method, path);
+        if (body is not null)
+        {
+            request.Content = new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json");
+        }
+
+        if (key is not null)
+        {
+            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
+        }
+
+        foreach (var (name, value) in headers)
+        {
+            request.Headers.TryAddWithoutValidation(name, value);
+        }
+
+        return await Client.SendAsync(request);
+    }
+
+    public Task<HttpResponseMessage> PostAsync(string path, JsonNode body, string? key = null, params (string Name, string Value)[] headers) =>
+        SendAsync(HttpMethod.Post, path, body, key, headers);
+
+    public Task<HttpResponseMessage> PutAsync(string path, JsonNode body, string? key = null, params (string Name, string Value)[] headers) =>
+        SendAsync(HttpMethod.Put, path, body, key, headers);
+
+    public Task<HttpResponseMessage> GetAsync(string path, string? key = null, params (string Name, string Value)[] headers) =>
+        SendAsync(HttpMethod.Get, path, null, key, headers);
+
+    /// <summary>Runs one statement as the server's superuser, past every grant.</summary>
+    public async Task<object?> SqlAsync(string sql)
+    {
+        await using var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(ConnectionString)
+        {
+            Pooling = false,
+            Options = "-c search_path=consentledger -c timezone=UTC",
+        }.ConnectionString);
+        await connection.OpenAsync();
+        await using var command = new NpgsqlCommand(sql, connection);
+        return await command.ExecuteScalarAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        Client.Dispose();
+        await app.StopAsync();
+        await app.DisposeAsync();
+        await Database.DisposeAsync();
+    }
+}
