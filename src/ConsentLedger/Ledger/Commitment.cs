@@ -1,8 +1,8 @@
-using ConsentLedger.Security;
 using System.Buffers.Text;
 using System.Globalization;
 using System.Security.Cryptography;
 using ConsentLedger.Database;
+using ConsentLedger.Security;
 
 namespace ConsentLedger.Ledger;
 

@@ -1,5 +1,5 @@
-using ConsentLedger.Security;
 using System.Text.Json;
+using ConsentLedger.Security;
 
 namespace ConsentLedger.Ledger;
 
