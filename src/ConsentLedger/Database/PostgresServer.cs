@@ -188,7 +188,7 @@ public sealed class PostgresServer : IAsyncDisposable
         if (PostgresBinaries.Choose(installed, null) is not { } binaries)
         {
             options.Progress?.Invoke($"PostgreSQL is not installed here: downloading version {PostgresDownload.Version}, once.");
-            await PostgresDownload.RunAsync(home, cancellationToken);
+            await PostgresDownload.RunAsync(home, null, cancellationToken);
             binaries = PostgresBinaries.Choose(await PostgresBinaries.FindAsync(PostgresDownload.FoldersIn(home), cancellationToken), null)
                 ?? throw new StartupException(
                     $"The downloaded programs in {home} do not run here. Install PostgreSQL {PostgresBinaries.OldestMajor} or newer, or set ConnectionStrings:Ledger.");
