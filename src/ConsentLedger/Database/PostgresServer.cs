@@ -147,10 +147,13 @@ public sealed class PostgresServer : IAsyncDisposable
             MakePrivate(dataDirectory);
             using var alone = await DataDirectoryLock.TakeAsync(dataDirectory, clock, cancellationToken);
             var (cluster, name) = await FindOrCreateAsync(dataDirectory, options, clock, cancellationToken);
+
+            // Who uses it already has been told its port; if its server died just now, it must come back there.
+            int? promised = ClusterLease.AnyHeld(dataDirectory) ? PostgresSettings.ReadPort(cluster.Folder) : null;
             var lease = ClusterLease.Take(dataDirectory);
             try
             {
-                var port = await cluster.JoinOrStartAsync(null, clock, cancellationToken);
+                var port = await cluster.JoinOrStartAsync(promised, clock, cancellationToken);
                 var connectionString = await OpenLedgerDatabaseAsync(cluster, port, cancellationToken);
                 var description = $"PostgreSQL {cluster.Binaries.Major} (embedded, {Path.Combine(dataDirectory, name)}, port {port})";
                 return new PostgresServer(connectionString, description, new Embedded(dataDirectory, cluster, lease, port, clock));
