@@ -9,6 +9,10 @@ namespace ConsentLedger.Database;
 /// </summary>
 public sealed class DataDirectoryLock : IDisposable
 {
+    // What the systems answer when another has the file: EAGAIN, EAGAIN, ERROR_SHARING_VIOLATION. Any other fault is a real one.
+    private const int LinuxBusy = 11;
+    private const int MacBusy = 35;
+    private const int WindowsBusy = unchecked((int)0x80070020);
     private static readonly TimeSpan LongestWait = TimeSpan.FromMinutes(5); // A download may be going on.
     private readonly FileStream file;
 
@@ -26,7 +30,7 @@ public sealed class DataDirectoryLock : IDisposable
             {
                 return new DataDirectoryLock(new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
             }
-            catch (IOException held) when (held.GetType() == typeof(IOException) && File.Exists(path))
+            catch (IOException held) when (held.HResult is LinuxBusy or MacBusy or WindowsBusy)
             {
                 if (clock.GetElapsedTime(began) > LongestWait)
                 {

@@ -37,11 +37,16 @@ public sealed partial class EmbeddedPostgresSupervisor(PostgresServer server, Ti
         using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1), clock);
         while (await timer.WaitForNextTickAsync(stoppingToken))
         {
-            if (!server.IsRunning)
-            {
-                await restarting.ExecuteAsync(async token => await server.RestartAsync(token), stoppingToken);
-                LogRestarted(logger, server.Description);
-            }
+            await restarting.ExecuteAsync(
+                async token =>
+                {
+                    if (!server.IsRunning)
+                    {
+                        await server.RestartAsync(token);
+                        LogRestarted(logger, server.Description);
+                    }
+                },
+                stoppingToken);
         }
     }
 

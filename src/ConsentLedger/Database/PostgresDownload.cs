@@ -26,14 +26,18 @@ public static class PostgresDownload
     }
 
     /// <summary>Downloads and unpacks; afterwards <see cref="FoldersIn"/> lists the result.</summary>
+    /// <param name="home">The folder that clusters are made in.</param>
+    /// <param name="client">The way to the network; null for the usual one.</param>
+    /// <param name="cancellationToken">Gives up.</param>
     /// <exception cref="StartupException">There is no network, or nothing is published for this platform.</exception>
-    public static async Task RunAsync(string home, CancellationToken cancellationToken)
+    public static async Task RunAsync(string home, HttpClient? client, CancellationToken cancellationToken)
     {
         var folder = Path.Combine(home, FolderName);
         try
         {
-            await using var installer = new PgServer(new PgServerOptions { PgVersion = Version, BinariesDir = folder, DbDir = folder });
+            await using var installer = new PgServer(new PgServerOptions { PgVersion = Version, BinariesDir = folder, DbDir = folder, HttpClient = client });
             await installer.InstallAsync(cancellationToken);
+            LetRead(folder);
         }
         catch (Exception failure) when (failure is PostgresEmbedException or HttpRequestException or IOException or PlatformNotSupportedException)
         {
@@ -41,6 +45,20 @@ public static class PostgresDownload
                 $"PostgreSQL was not found on this machine and could not be downloaded ({failure.Message.ReplaceLineEndings(" ")}). " +
                 $"Install PostgreSQL {PostgresBinaries.OldestMajor} or newer, or set ConnectionStrings:Ledger.",
                 failure);
+        }
+    }
+
+    /// <summary>The programs are nobody's secret, and the server's account needs them, whatever umask we were started with.</summary>
+    private static void LetRead(string folder)
+    {
+        if (!OperatingSystem.IsWindows())
+        {
+            foreach (var each in Directory.EnumerateDirectories(folder, "*", SearchOption.AllDirectories).Prepend(folder))
+            {
+                File.SetUnixFileMode(
+                    each,
+                    File.GetUnixFileMode(each) | UnixFileMode.GroupRead | UnixFileMode.GroupExecute | UnixFileMode.OtherRead | UnixFileMode.OtherExecute);
+            }
         }
     }
 }

@@ -147,10 +147,13 @@ public sealed class PostgresServer : IAsyncDisposable
             MakePrivate(dataDirectory);
             using var alone = await DataDirectoryLock.TakeAsync(dataDirectory, clock, cancellationToken);
             var (cluster, name) = await FindOrCreateAsync(dataDirectory, options, clock, cancellationToken);
+
+            // Who uses it already has been told its port; if its server died just now, it must come back there.
+            int? promised = ClusterLease.AnyHeld(dataDirectory) ? PostgresSettings.ReadPort(cluster.Folder) : null;
             var lease = ClusterLease.Take(dataDirectory);
             try
             {
-                var port = await cluster.JoinOrStartAsync(null, clock, cancellationToken);
+                var port = await cluster.JoinOrStartAsync(promised, clock, cancellationToken);
                 var connectionString = await OpenLedgerDatabaseAsync(cluster, port, cancellationToken);
                 var description = $"PostgreSQL {cluster.Binaries.Major} (embedded, {Path.Combine(dataDirectory, name)}, port {port})";
                 return new PostgresServer(connectionString, description, new Embedded(dataDirectory, cluster, lease, port, clock));
@@ -188,7 +191,7 @@ public sealed class PostgresServer : IAsyncDisposable
         if (PostgresBinaries.Choose(installed, null) is not { } binaries)
         {
             options.Progress?.Invoke($"PostgreSQL is not installed here: downloading version {PostgresDownload.Version}, once.");
-            await PostgresDownload.RunAsync(home, cancellationToken);
+            await PostgresDownload.RunAsync(home, null, cancellationToken);
             binaries = PostgresBinaries.Choose(await PostgresBinaries.FindAsync(PostgresDownload.FoldersIn(home), cancellationToken), null)
                 ?? throw new StartupException(
                     $"The downloaded programs in {home} do not run here. Install PostgreSQL {PostgresBinaries.OldestMajor} or newer, or set ConnectionStrings:Ledger.");

@@ -10,6 +10,7 @@ namespace ConsentLedger.Tests.Database;
 
 public sealed class PostgresServerTests : IDisposable
 {
+    private const UnixFileMode OursAlone = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
     private readonly TemporaryDataDirectory data = new();
 
     [Fact]
@@ -154,6 +155,17 @@ public sealed class PostgresServerTests : IDisposable
     }
 
     [Fact]
+    public async Task Joining_after_a_crash_keeps_the_port_that_the_others_know()
+    {
+        await using var staying = await data.StartAsync(data.Options with { Durable = true });
+        data.KillPostmaster();
+
+        await using var joining = await data.StartAsync(data.Options with { Durable = true });
+
+        joining.ConnectionString.ShouldBe(staying.ConnectionString);
+    }
+
+    [Fact]
     public async Task After_everything_was_killed_committed_rows_are_there()
     {
         await using var killed = await data.StartAsync(data.Options with { Durable = true });
@@ -212,14 +224,7 @@ public sealed class PostgresServerTests : IDisposable
     [Fact]
     public async Task A_data_directory_beneath_a_folder_of_root_s_alone_has_its_cluster_elsewhere()
     {
-        Assert.SkipUnless(Environment.IsPrivilegedProcess && OperatingSystem.IsLinux(), "Only root runs PostgreSQL as another account.");
-        var hidden = Path.Combine(data.Path, "hidden");
-        var inside = Path.Combine(hidden, "data");
-        if (!OperatingSystem.IsWindows())
-        {
-            Directory.CreateDirectory(hidden, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        }
-
+        var inside = PathOfRootAlone();
         try
         {
             foreach (var _ in new[] { "first start", "restart" })
@@ -231,14 +236,37 @@ public sealed class PostgresServerTests : IDisposable
             var (cluster, name, _) = ClusterHome.FindCluster(inside).ShouldNotBeNull();
             cluster.ShouldStartWith("/var/lib/consentledger/clusters/");
             new DirectoryInfo(Path.Combine(inside, name)).LinkTarget.ShouldBe(cluster);
-            Modes(hidden).ShouldBe(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+            if (!OperatingSystem.IsWindows())
+            {
+                File.GetUnixFileMode(Path.GetDirectoryName(inside)!).ShouldBe(OursAlone);
+            }
         }
         finally
         {
             TemporaryDataDirectory.Remove(inside);
         }
+    }
 
-        static UnixFileMode Modes(string path) => OperatingSystem.IsWindows() ? UnixFileMode.None : File.GetUnixFileMode(path);
+    [Fact]
+    public async Task What_a_deleted_data_directory_left_elsewhere_is_stopped_and_set_aside()
+    {
+        var inside = PathOfRootAlone();
+        try
+        {
+            await using var lost = await data.StartAsync(data.Options with { DataDirectory = inside });
+            await lost.ExecuteAsync("create table of_old (what text)");
+            Directory.Delete(inside, recursive: true);
+
+            await using var server = await data.StartAsync(data.Options with { DataDirectory = inside });
+
+            (await server.ScalarAsync("select count(*) from pg_tables where tablename = 'of_old'")).ShouldBe(0L);
+            var aside = Directory.GetDirectories(Path.GetDirectoryName(ClusterHome.FindCluster(inside)!.Value.Folder)!, "*.left-*");
+            Postmaster.Find(aside.ShouldHaveSingleItem()).ShouldBeNull();
+        }
+        finally
+        {
+            TemporaryDataDirectory.Remove(inside);
+        }
     }
 
     [Fact]
@@ -289,6 +317,18 @@ public sealed class PostgresServerTests : IDisposable
     }
 
     public void Dispose() => data.Dispose();
+
+    private string PathOfRootAlone()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess && OperatingSystem.IsLinux(), "Only root runs PostgreSQL as another account.");
+        var hidden = Path.Combine(data.Path, "hidden");
+        if (!OperatingSystem.IsWindows())
+        {
+            Directory.CreateDirectory(hidden, OursAlone);
+        }
+
+        return Path.Combine(hidden, "data");
+    }
 
     private string PgVersion() => File.ReadAllText(Path.Combine(data.Cluster, "PG_VERSION")).Trim();
 }
