@@ -60,6 +60,10 @@ public sealed record Purpose
     [JsonIgnore]
     public DateTimeOffset? FirstEventAt { get; init; }
 
+    /// <summary>The versions of its notices, oldest first.</summary>
+    [JsonIgnore]
+    public required int[] NoticeVersions { get; init; }
+
     /// <summary>True from the instant <see cref="EndsAt"/> passes.</summary>
     public bool HasEnded(DateTimeOffset now) => EndsAt <= now;
 }

@@ -245,6 +245,7 @@ public static class PurposesApi
             },
             CreatedAt = now,
             UpdatedAt = now,
+            NoticeVersions = [],
         };
     }
 
