@@ -1,3 +1,4 @@
+using ConsentLedger.Administration;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
 using ConsentLedger.Purposes;
@@ -37,6 +38,7 @@ public static class LedgerService
         app.MapPurposes();
         app.MapNotices();
         app.MapEvents();
+        app.MapKeys();
         return app;
     }
 }

@@ -22,6 +22,7 @@ public static partial class NoticesApi
         var notices = app.MapGroup("/v1/purposes/{key}/notices").WithTags("Purposes and notices");
         notices.MapPost("/", PublishAsync)
             .RequireScope(Scope.PurposesWrite)
+            .AcceptsIdempotencyKey()
             .Refuses(ProblemType.PurposeNotPermitted, ProblemType.NotFound)
             .WithName("PublishNotice").WithSummary("Publishes the next version of a purpose's notice");
         notices.MapGet("/", ListAsync)
