@@ -20,14 +20,22 @@ public static class KeysApi
         routes.MapPost("/", CreateAsync)
             .AcceptsIdempotencyKey()
             .Refuses(ProblemType.Validation, ProblemType.PurposeNotPermitted)
+            .WithExample(
+                new KeyRequest { Name = Example.Name, Scopes = Example.Scopes, Purposes = Example.Purposes, ExpiresAt = Example.ExpiresAt },
+                new CreatedKey("clk_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", Example.Id, Example.Name, Example.Scopes, Example.Purposes, Example.CreatedAt, Example.ExpiresAt))
             .WithName("CreateKey").WithSummary("Makes an API key, and shows it this once");
         routes.MapGet("/", ListAsync)
             .Refuses(ProblemType.Validation)
+            .WithExample(answer: new Page<KeyView>([Example], null))
             .WithName("ListKeys").WithSummary("Lists API keys, newest first");
         routes.MapDelete("/{id:guid}", RevokeAsync)
             .Refuses(ProblemType.NotFound, ProblemType.InsufficientScope, ProblemType.PurposeNotPermitted)
             .WithName("RevokeKey").WithSummary("Revokes an API key");
     }
+
+    private static readonly KeyView Example = new(
+        Guid.Parse("019a9f2e-5c00-7a31-9d4e-3f1b6c8a2d10"), "Website sign-up form", [Scope.SignUpsWrite, Scope.ChecksRead], ["newsletter"],
+        new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero), new DateTimeOffset(2027, 11, 22, 9, 30, 0, TimeSpan.Zero), null);
 
     /// <summary>A key to make. It can do no more than the key that makes it.</summary>
     public sealed record KeyRequest

@@ -12,13 +12,19 @@ public sealed class LedgerDatabase : IAsyncDisposable
     public const string Schema = "consentledger";
 
     private readonly string connectionString;
+    private readonly NpgsqlDataSource owner;
+    private readonly NpgsqlDataSource session;
+    private readonly NpgsqlDataSource login;
 
     /// <summary>Prepares the data sources; nothing connects yet.</summary>
     public LedgerDatabase(string connectionString)
     {
         this.connectionString = connectionString;
-        Service = NpgsqlDataSource.Create(ForRole("consentledger_service", connections: 64));
-        Purge = NpgsqlDataSource.Create(ForRole("consentledger_purge", connections: 4));
+        Service = Open("service", ForRole("consentledger_service", connections: 64));
+        Purge = Open("purge", ForRole("consentledger_purge", connections: 4));
+        owner = Open("owner", Unpooled("consentledger_owner"));
+        session = Open("session", Unpooled("consentledger_service"));
+        login = Open("login", Unpooled(role: null));
     }
 
     /// <summary>Runs as consentledger_service: may select and insert on the ledger, and nothing else there.</summary>
@@ -28,20 +34,27 @@ public sealed class LedgerDatabase : IAsyncDisposable
     public NpgsqlDataSource Purge { get; }
 
     /// <summary>A single connection as the owner, for migrations and rebuilding; it is not pooled.</summary>
-    public NpgsqlConnection OpenAsOwner() => new(Unpooled("consentledger_owner"));
+    public NpgsqlConnection OpenAsOwner() => owner.CreateConnection();
 
     /// <summary>A single connection as the service, for what holds a session: advisory locks. It is not pooled.</summary>
-    public NpgsqlConnection OpenSession() => new(Unpooled("consentledger_service"));
+    public NpgsqlConnection OpenSession() => session.CreateConnection();
 
     /// <summary>A single connection as the login itself, before there are roles. It is not pooled.</summary>
-    public NpgsqlConnection OpenAsLogin() => new(Unpooled(role: null));
+    public NpgsqlConnection OpenAsLogin() => login.CreateConnection();
 
     /// <inheritdoc />
     public async ValueTask DisposeAsync()
     {
         await Service.DisposeAsync();
         await Purge.DisposeAsync();
+        await owner.DisposeAsync();
+        await session.DisposeAsync();
+        await login.DisposeAsync();
     }
+
+    // Metrics are labelled with the pool's name, which is otherwise its connection string.
+    private static NpgsqlDataSource Open(string name, string connectionString) =>
+        new NpgsqlDataSourceBuilder(connectionString) { Name = name }.Build();
 
     internal string Unpooled(string? role) =>
         new NpgsqlConnectionStringBuilder(ForRole(role, connections: 1)) { Pooling = false }.ConnectionString;

@@ -1,6 +1,7 @@
 using ConsentLedger.Administration;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
+using ConsentLedger.Http;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 
@@ -30,7 +31,9 @@ public static class LedgerService
         });
         builder.Services
             .AddLedger(publicUrl, database, keys, clock)
-            .AddHttpConventions();
+            .AddHttpConventions()
+            .AddLedgerMetrics()
+            .AddOpenApiDocumentation();
         configure?.Invoke(builder);
 
         var app = builder.Build();
@@ -39,6 +42,9 @@ public static class LedgerService
         app.MapNotices();
         app.MapEvents();
         app.MapKeys();
+        app.MapHealth();
+        app.MapMetrics();
+        app.MapOpenApiDocumentation();
         return app;
     }
 }
