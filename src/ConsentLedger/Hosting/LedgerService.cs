@@ -1,6 +1,8 @@
+using ConsentLedger.Administration;
 using ConsentLedger.Checks;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
+using ConsentLedger.Http;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 
@@ -31,7 +33,10 @@ public static class LedgerService
         builder.Services
             .AddLedger(publicUrl, database, keys, clock)
             .AddHttpConventions()
-            .AddChecks();
+            .AddChecks()
+            .AddLedgerMetrics()
+            .AddOpenApiDocumentation();
+
         // The framework logs a line a request, with its path; an unsubscribe link's token is a path.
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("Npgsql", LogLevel.Warning);
         configure?.Invoke(builder);
@@ -43,6 +48,10 @@ public static class LedgerService
         app.MapNotices();
         app.MapEvents();
         app.MapChecks();
+        app.MapKeys();
+        app.MapHealth();
+        app.MapMetrics();
+        app.MapOpenApiDocumentation();
         return app;
     }
 }
