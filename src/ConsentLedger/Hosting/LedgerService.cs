@@ -1,7 +1,10 @@
+using ConsentLedger.Administration;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
+using ConsentLedger.Pages;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
+using ConsentLedger.Unsubscribe;
 
 namespace ConsentLedger.Hosting;
 
@@ -29,14 +32,22 @@ public static class LedgerService
         });
         builder.Services
             .AddLedger(publicUrl, database, keys, clock)
-            .AddHttpConventions();
+            .AddHttpConventions()
+            .AddPages()
+            .AddUnsubscribe()
+            .AddSetup();
         configure?.Invoke(builder);
 
         var app = builder.Build();
+        app.UsePages();
         app.UseHttpConventions();
         app.MapPurposes();
         app.MapNotices();
         app.MapEvents();
+        app.MapUnsubscribeLinks();
+        app.MapUnsubscribe();
+        app.MapSetup();
+        app.MapSite();
         return app;
     }
 }
