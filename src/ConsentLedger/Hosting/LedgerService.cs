@@ -3,8 +3,10 @@ using ConsentLedger.Checks;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
 using ConsentLedger.Http;
+using ConsentLedger.Pages;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
+using ConsentLedger.Unsubscribe;
 
 namespace ConsentLedger.Hosting;
 
@@ -34,6 +36,9 @@ public static class LedgerService
             .AddLedger(publicUrl, database, keys, clock)
             .AddHttpConventions()
             .AddChecks()
+            .AddPages()
+            .AddUnsubscribe()
+            .AddSetup()
             .AddLedgerMetrics()
             .AddOpenApiDocumentation();
 
@@ -43,15 +48,20 @@ public static class LedgerService
 
         var app = builder.Build();
         app.UseForwardedHeaders();
+        app.UsePages();
         app.UseHttpConventions();
         app.MapPurposes();
         app.MapNotices();
         app.MapEvents();
         app.MapChecks();
+        app.MapUnsubscribeLinks();
+        app.MapUnsubscribe();
         app.MapKeys();
+        app.MapSetup();
         app.MapHealth();
         app.MapMetrics();
         app.MapOpenApiDocumentation();
+        app.MapSite();
         return app;
     }
 }

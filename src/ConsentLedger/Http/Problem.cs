@@ -42,12 +42,19 @@ public sealed class Problem(ProblemType type, string? detail = null) : IResult, 
         var publicUrl = httpContext.RequestServices.GetRequiredService<PublicUrl>();
         var response = httpContext.Response;
         response.StatusCode = Type.Status;
-        response.ContentType = "application/problem+json";
         response.Headers.CacheControl = "no-store";
         if (RetryAfter is { } wait)
         {
             response.Headers.RetryAfter = Math.Ceiling(wait.TotalSeconds).ToString(CultureInfo.InvariantCulture);
         }
+
+        if (httpContext.Features.Get<ProblemPage>() is { } page)
+        {
+            await page(httpContext, this);
+            return;
+        }
+
+        response.ContentType = "application/problem+json";
 
         if (HttpMethods.IsHead(httpContext.Request.Method))
         {
