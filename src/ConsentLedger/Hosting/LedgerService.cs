@@ -2,7 +2,9 @@ using ConsentLedger.Checks;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
 using ConsentLedger.Purposes;
+using ConsentLedger.Retention;
 using ConsentLedger.Security;
+using ConsentLedger.SubjectRights;
 
 namespace ConsentLedger.Hosting;
 
@@ -33,6 +35,7 @@ public static class LedgerService
             .AddHttpConventions()
             .AddChecks();
         configure?.Invoke(builder);
+        builder.Services.AddRetention(builder.Configuration);
 
         var app = builder.Build();
         app.UseHttpConventions();
@@ -40,6 +43,8 @@ public static class LedgerService
         app.MapNotices();
         app.MapEvents();
         app.MapChecks();
+        app.MapRetention();
+        app.MapHolds();
         return app;
     }
 }
