@@ -37,6 +37,7 @@ public static class LedgerService
         app.MapPurposes();
         app.MapNotices();
         app.MapEvents();
+        app.MapImport();
         return app;
     }
 }

@@ -50,6 +50,6 @@ public sealed record Commitment(byte[] Value, byte[] Opening, byte[]? EvidenceDi
             ["subscriberId"] = @event.SubscriberId.ToString(),
         });
 
-    private static string Time(DateTimeOffset time) =>
+    internal static string Time(DateTimeOffset time) =>
         time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture);
 }
