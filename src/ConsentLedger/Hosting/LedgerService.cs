@@ -1,3 +1,4 @@
+using ConsentLedger.Checks;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
 using ConsentLedger.Purposes;
@@ -29,7 +30,8 @@ public static class LedgerService
         });
         builder.Services
             .AddLedger(publicUrl, database, keys, clock)
-            .AddHttpConventions();
+            .AddHttpConventions()
+            .AddChecks();
         configure?.Invoke(builder);
 
         var app = builder.Build();
@@ -37,7 +39,11 @@ public static class LedgerService
         app.MapPurposes();
         app.MapNotices();
         app.MapEvents();
+<<<<<<< HEAD
         app.MapImport();
+=======
+        app.MapChecks();
+>>>>>>> main
         return app;
     }
 }

@@ -1,5 +1,6 @@
 using ConsentLedger.Database;
 using ConsentLedger.Purposes;
+using ConsentLedger.Security;
 
 namespace ConsentLedger.Ledger;
 
@@ -51,6 +52,26 @@ public static class EventRules
         ExpiresAt = draft.Kind.Permits() ? draft.ExpiresAt ?? DefaultExpiry(draft) : null,
         Evidence = draft.Evidence,
     };
+
+    /// <summary>
+    /// The id of an event that comes without one and says when it happened: made from all it says, as it was said, so
+    /// that the same statement made again, by whichever way, is recognised as the same event.
+    /// </summary>
+    public static EventId IdByContent(EventDraft draft, Subscribers.SubscriberId subscriber, KeyRing keys) => EventId.Of(
+        keys.EventIdKey,
+        draft.OccurredAt,
+        CanonicalJson.Write(new Dictionary<string, object?>(9)
+        {
+            ["basis"] = Label<LawfulBasis>.Of(draft.Basis),
+            ["evidence"] = draft.Evidence?.Members,
+            ["expiresAt"] = draft.ExpiresAt is { } expiry ? Instant.Format(expiry) : null,
+            ["kind"] = Label<EventKind>.Of(draft.Kind),
+            ["noticeVersion"] = draft.NoticeVersion,
+            ["occurredAt"] = Instant.Format(draft.OccurredAt),
+            ["purposeId"] = draft.Purpose?.Id.Value,
+            ["source"] = Label<SourceKind>.Of(draft.Source),
+            ["subscriberId"] = subscriber.ToString(),
+        }));
 
     private static DateTimeOffset? DefaultExpiry(EventDraft draft) => draft.Purpose?.ConsentLifetime?.After(draft.OccurredAt);
 

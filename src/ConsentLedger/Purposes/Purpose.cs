@@ -64,8 +64,9 @@ public sealed record Purpose
     [JsonIgnore]
     public required int[] NoticeVersions { get; init; }
 
-    /// <summary>True from the instant <see cref="EndsAt"/> passes.</summary>
-    public bool HasEnded(DateTimeOffset now) => EndsAt <= now;
+    /// <summary>What of it decides who may be written to.</summary>
+    [JsonIgnore]
+    public PurposeTerms Terms => new(Id, Key, Channel, Basis, EndsAt);
 }
 
 /// <summary>How long a purpose's records are kept: sign-ups nobody confirmed, consents that lapsed, and evidence.</summary>

@@ -58,6 +58,24 @@ public sealed class PurposeCatalogue(NpgsqlDataSource database)
             cancellation);
     }
 
+    /// <summary>These versions of these purposes' notices, in full.</summary>
+    public async Task<IReadOnlyDictionary<(PurposeId Purpose, int Version), Notice>> FindNoticesAsync(
+        IEnumerable<(PurposeId Purpose, int Version)> wanted, CancellationToken cancellation)
+    {
+        var distinct = wanted.Distinct().ToList();
+        if (distinct.Count == 0)
+        {
+            return new Dictionary<(PurposeId, int), Notice>();
+        }
+
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        var rows = await connection.QueryAsync<NoticeRow>(new CommandDefinition(
+            $"select {NoticeRow.Columns} from notice where (purpose_id, version) in (select * from unnest(@purposes, @versions))",
+            new { purposes = distinct.Select(notice => notice.Purpose.Value).ToArray(), versions = distinct.Select(notice => notice.Version).ToArray() },
+            cancellationToken: cancellation));
+        return rows.ToDictionary(row => (new PurposeId(row.PurposeId), row.Version), row => row.ToNotice());
+    }
+
     /// <summary>
     /// Notes that an event names this purpose, after which its channel and basis are fixed. Durable before the first
     /// event is; a crash between the two leaves a purpose that is merely fixed too early.
