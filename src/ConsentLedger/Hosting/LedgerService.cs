@@ -39,11 +39,8 @@ public static class LedgerService
         app.MapPurposes();
         app.MapNotices();
         app.MapEvents();
-<<<<<<< HEAD
         app.MapImport();
-=======
         app.MapChecks();
->>>>>>> main
         return app;
     }
 }

@@ -205,20 +205,18 @@ public sealed class BulkAppend : IAsyncDisposable
                             where state.subscriber_id = staged.subscriber_id
                                 and state.kind in ('refused', 'withdrawn', 'revoked', 'objected')))
             )
-            select subscriber_id, 0::bigint as line, false as known,
-                purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id
-            from contested join consent_state using (subscriber_id)
+            select subscriber_id, 0::bigint as line, purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id
+            from contested join consent_event using (subscriber_id)
             union all
-            select subscriber_id, line,
-                exists (
-                    select from consent_event event
-                    where event.subscriber_id = staged.subscriber_id and event.event_id = staged.event_id),
-                purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id
+            select subscriber_id, 0, purpose_id, kind::text, basis::text, occurred_at, null, event_id
+            from contested join suppression using (subscriber_id)
+            union all
+            select subscriber_id, line, purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id
             from contested join staged using (subscriber_id)
             order by subscriber_id, line
             """;
         List<long> held = [];
-        List<ConsentState> states = [];
+        List<ConsentState> history = [];
         List<ListedEvent> rows = [];
         var subscriber = default(SubscriberId);
         await using var command = Command(Sql, after, until);
@@ -228,22 +226,22 @@ public sealed class BulkAppend : IAsyncDisposable
             var next = new SubscriberId(reader.GetGuid(0));
             if (next != subscriber)
             {
-                held.AddRange(Resubscription.HeldBack(states, rows));
-                (subscriber, states, rows) = (next, [], []);
+                held.AddRange(Resubscription.HeldBack(history, rows));
+                (subscriber, history, rows) = (next, [], []);
             }
 
-            var state = LedgerStore.ReadState(reader, 3);
+            var state = LedgerStore.ReadState(reader, 2);
             if (reader.GetInt64(1) is var line and > 0)
             {
-                rows.Add(new ListedEvent(line, state, reader.GetBoolean(2)));
+                rows.Add(new ListedEvent(line, state));
             }
             else
             {
-                states.Add(state);
+                history.Add(state);
             }
         }
 
-        held.AddRange(Resubscription.HeldBack(states, rows));
+        held.AddRange(Resubscription.HeldBack(history, rows));
         return held;
     }
 

@@ -4,38 +4,58 @@ namespace ConsentLedger.Ledger;
 
 /// <summary>
 /// Which rows of a list would bring back someone who said no. Decided one subscriber at a time, in the order of the
-/// list, from the states before it and the rows already taken.
+/// list, from the history before it and the rows already taken.
 /// </summary>
+/// <remarks>
+/// A row is held against two states: the one in the ledger, and the one that this list, read in order, comes to without
+/// what the ledger already has from it. The second makes the same list come to the same again: a row between two
+/// refusals that was held back at first would otherwise pass as history once the later one is in.
+/// </remarks>
 public static class Resubscription
 {
     /// <summary>
     /// The lines to hold back. A row that is in the ledger already is passed over, one that is held back leaves no
     /// trace on those after it, and one that is older than the refusal is history and taken.
     /// </summary>
-    /// <param name="before">The states of the subscriber, the facets at <c>*</c> among them.</param>
+    /// <param name="history">What is in the ledger about the subscriber, in any order.</param>
     /// <param name="rows">The rows about this subscriber, in the order of the list.</param>
-    public static IEnumerable<long> HeldBack(IEnumerable<ConsentState> before, IEnumerable<ListedEvent> rows)
+    public static IEnumerable<long> HeldBack(IReadOnlyCollection<ConsentState> history, IReadOnlyCollection<ListedEvent> rows)
     {
-        var states = before.ToDictionary(state => state.Purpose);
-        var taken = new HashSet<EventId>();
-        foreach (var row in rows)
+        var listed = rows.Select(row => row.State.EventId).ToHashSet();
+        var taken = history.Select(state => state.EventId).ToHashSet();
+        var ledger = new Dictionary<PurposeId, ConsentState>();
+        var list = new Dictionary<PurposeId, ConsentState>();
+        foreach (var state in history)
         {
-            if (row.IsKnown || taken.Contains(row.State.EventId))
+            Fold(ledger, state);
+            if (!listed.Contains(state.EventId))
             {
-                continue;
+                Fold(list, state);
             }
-
-            ConsentState? current = states.TryGetValue(row.State.Purpose, out var found) ? found : null;
-            ConsentState? objection = states.TryGetValue(PurposeId.Objection, out found) ? found : null;
-            if (row.State.Kind.Permits() && (Undoes(row.State, current) || Passes(row.State, current, objection)))
-            {
-                yield return row.Line;
-                continue;
-            }
-
-            taken.Add(row.State.EventId);
-            states[row.State.Purpose] = ConsentState.Fold(current, row.State);
         }
+
+        foreach (var (line, state) in rows)
+        {
+            if (!taken.Contains(state.EventId) && state.Kind.Permits() && (Forbids(ledger, state) || Forbids(list, state)))
+            {
+                yield return line;
+                continue;
+            }
+
+            taken.Add(state.EventId);
+            Fold(ledger, state);
+            Fold(list, state);
+        }
+    }
+
+    private static void Fold(Dictionary<PurposeId, ConsentState> states, ConsentState next) =>
+        states[next.Purpose] = ConsentState.Fold(states.TryGetValue(next.Purpose, out var current) ? current : null, next);
+
+    private static bool Forbids(Dictionary<PurposeId, ConsentState> states, ConsentState permission)
+    {
+        ConsentState? current = states.TryGetValue(permission.Purpose, out var found) ? found : null;
+        ConsentState? objection = states.TryGetValue(PurposeId.Objection, out found) ? found : null;
+        return Undoes(permission, current) || Passes(permission, current, objection);
     }
 
     private static bool Undoes(ConsentState permission, ConsentState? current) =>
@@ -53,5 +73,4 @@ public static class Resubscription
 /// <summary>A row of a list, as far as <see cref="Resubscription"/> looks at it.</summary>
 /// <param name="Line">Where it stands in the list.</param>
 /// <param name="State">What it alone comes to.</param>
-/// <param name="IsKnown">True if it is in the ledger already.</param>
-public readonly record struct ListedEvent(long Line, ConsentState State, bool IsKnown);
+public readonly record struct ListedEvent(long Line, ConsentState State);
