@@ -32,9 +32,12 @@ public static class LedgerService
             .AddLedger(publicUrl, database, keys, clock)
             .AddHttpConventions()
             .AddChecks();
+        // The framework logs a line a request, with its path; an unsubscribe link's token is a path.
+        builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("Npgsql", LogLevel.Warning);
         configure?.Invoke(builder);
 
         var app = builder.Build();
+        app.UseForwardedHeaders();
         app.UseHttpConventions();
         app.MapPurposes();
         app.MapNotices();

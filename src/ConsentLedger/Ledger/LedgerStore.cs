@@ -15,7 +15,7 @@ public sealed class LedgerStore(NpgsqlDataSource database, Sealer sealer, Ledger
     /// before; a crash leaves the whole or nothing. Repeated with the same id it writes nothing, so it may be retried.
     /// The state row is only replaced by an event that beats it, so arrival order never matters.
     /// </summary>
-    private const string AppendSql = """
+    public const string AppendSql = """
         with appended as (
             insert into consent_event (
                 subscriber_id, event_id, purpose_id, kind, basis, notice_version, source_kind,
