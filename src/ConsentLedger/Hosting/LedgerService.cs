@@ -56,6 +56,7 @@ public static class LedgerService
         app.MapPurposes();
         app.MapNotices();
         app.MapEvents();
+        app.MapImport();
         app.MapChecks();
         app.MapUnsubscribeLinks();
         app.MapUnsubscribe();
