@@ -1,4 +1,5 @@
 using ConsentLedger.Administration;
+using ConsentLedger.Checks;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
 using ConsentLedger.Http;
@@ -32,15 +33,21 @@ public static class LedgerService
         builder.Services
             .AddLedger(publicUrl, database, keys, clock)
             .AddHttpConventions()
+            .AddChecks()
             .AddLedgerMetrics()
             .AddOpenApiDocumentation();
+
+        // The framework logs a line a request, with its path; an unsubscribe link's token is a path.
+        builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("Npgsql", LogLevel.Warning);
         configure?.Invoke(builder);
 
         var app = builder.Build();
+        app.UseForwardedHeaders();
         app.UseHttpConventions();
         app.MapPurposes();
         app.MapNotices();
         app.MapEvents();
+        app.MapChecks();
         app.MapKeys();
         app.MapHealth();
         app.MapMetrics();
