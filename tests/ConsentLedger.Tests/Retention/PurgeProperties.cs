@@ -35,7 +35,7 @@ public sealed class PurgeProperties(TestDatabase databases)
             await service.PurposeAsync(purpose, with: ConsentLedger.Tests.Retention.Purges.Retention(pending: "P1M", lapsed: "P2M", evidence: "P1M"));
         }
 
-        await Steps.Array[1, 14].SampleAsync(steps => HoldsAsync(service, steps), iter: 40, threads: 1);
+        await Steps.Array[1, 14].SampleAsync(steps => HoldsAsync(service, steps), iter: 15, threads: 1);
     }
 
     private static async Task HoldsAsync(TestService service, Step[] steps)
