@@ -16,7 +16,7 @@ public sealed partial class LedgerStore(NpgsqlDataSource database, Sealer sealer
     /// The state row is only replaced by an event that beats it, so arrival order never matters. The subscriber's row is
     /// locked and not changed where it exists, so that no purge takes the address while an event for it arrives.
     /// </summary>
-    private const string AppendSql = """
+    public const string AppendSql = """
         with appended as (
             insert into consent_event (
                 subscriber_id, event_id, purpose_id, kind, basis, notice_version, source_kind,

@@ -21,8 +21,9 @@ public sealed class Sealer(KeyRing keys) : IDisposable
     /// <summary>How many bytes sealing adds.</summary>
     public const int Overhead = HeaderLength + TagLength;
 
-    // One cipher a key: AesGcm keeps the expanded key, and is safe to use from several threads at once.
-    private readonly ConcurrentDictionary<byte, AesGcm> ciphers = new();
+    // A cipher keeps the expanded key and is used by one thread at a time: two at once would mix up their nonces.
+    // As many are kept for each key as were ever in use together.
+    private readonly ConcurrentDictionary<byte, ConcurrentBag<AesGcm>> ciphers = new();
 
     /// <summary>Seals a value for the place that <paramref name="place"/> names.</summary>
     public byte[] Seal(ReadOnlySpan<byte> plaintext, ReadOnlySpan<byte> place)
@@ -32,8 +33,9 @@ public sealed class Sealer(KeyRing keys) : IDisposable
         box[1] = keys.Newest;
         var nonce = box.AsSpan(2, NonceLength);
         RandomNumberGenerator.Fill(nonce);
-        Cipher(keys.Newest)!.Encrypt(
-            nonce, plaintext, box.AsSpan(HeaderLength, plaintext.Length), box.AsSpan(box.Length - TagLength), place);
+        var cipher = Take(keys.Newest);
+        cipher.Encrypt(nonce, plaintext, box.AsSpan(HeaderLength, plaintext.Length), box.AsSpan(box.Length - TagLength), place);
+        GiveBack(keys.Newest, cipher);
         return box;
     }
 
@@ -42,28 +44,36 @@ public sealed class Sealer(KeyRing keys) : IDisposable
     /// </summary>
     public byte[] Open(ReadOnlySpan<byte> box, ReadOnlySpan<byte> place)
     {
-        if (box.Length < Overhead || box[0] != Format || Cipher(box[1]) is not { } cipher)
+        if (box.Length < Overhead || box[0] != Format || keys.SealingKey(box[1]) is null)
         {
             throw new CryptographicException("This is not a value sealed by this installation.");
         }
 
         var plaintext = new byte[box.Length - Overhead];
-        cipher.Decrypt(
-            box.Slice(2, NonceLength), box[HeaderLength..^TagLength], box[^TagLength..], plaintext, place);
+        var cipher = Take(box[1]);
+        try
+        {
+            cipher.Decrypt(box.Slice(2, NonceLength), box[HeaderLength..^TagLength], box[^TagLength..], plaintext, place);
+        }
+        finally
+        {
+            GiveBack(box[1], cipher);
+        }
+
         return plaintext;
     }
 
     /// <summary>Wipes the expanded keys.</summary>
     public void Dispose()
     {
-        foreach (var cipher in ciphers.Values)
+        foreach (var cipher in ciphers.Values.SelectMany(kept => kept))
         {
             cipher.Dispose();
         }
     }
 
-    private AesGcm? Cipher(byte id) =>
-        ciphers.TryGetValue(id, out var cipher) ? cipher
-        : keys.SealingKey(id) is { } key ? ciphers.GetOrAdd(id, _ => new AesGcm(key, TagLength))
-        : null;
+    private AesGcm Take(byte id) =>
+        ciphers.TryGetValue(id, out var kept) && kept.TryTake(out var cipher) ? cipher : new AesGcm(keys.SealingKey(id)!, TagLength);
+
+    private void GiveBack(byte id, AesGcm cipher) => ciphers.GetOrAdd(id, _ => []).Add(cipher);
 }
