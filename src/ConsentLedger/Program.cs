@@ -1,1 +1,3 @@
-Console.WriteLine("ConsentLedger");
+using ConsentLedger.Verbs;
+
+return await CommandVerbs.RunAsync(args);

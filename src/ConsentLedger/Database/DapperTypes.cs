@@ -10,7 +10,8 @@ public static class DapperTypes
     {
         DefaultTypeMap.MatchNamesWithUnderscores = true;
         SqlMapper.AddTypeHandler(new InstantHandler());
-        SqlMapper.AddTypeHandler(new TextArrayHandler());
+        SqlMapper.AddTypeHandler(new ArrayHandler<string>());
+        SqlMapper.AddTypeHandler(new ArrayHandler<int>());
         return true;
     });
 
@@ -30,11 +31,11 @@ public static class DapperTypes
         public override void SetValue(IDbDataParameter parameter, DateTimeOffset value) => parameter.Value = value.UtcDateTime;
     }
 
-    /// <summary><c>text[]</c>, which Dapper knows as an array of anything.</summary>
-    private sealed class TextArrayHandler : SqlMapper.TypeHandler<string[]>
+    /// <summary>Arrays, which Dapper knows as arrays of anything.</summary>
+    private sealed class ArrayHandler<T> : SqlMapper.TypeHandler<T[]>
     {
-        public override string[] Parse(object value) => (string[])value;
+        public override T[] Parse(object value) => (T[])value;
 
-        public override void SetValue(IDbDataParameter parameter, string[]? value) => parameter.Value = value is null ? DBNull.Value : value;
+        public override void SetValue(IDbDataParameter parameter, T[]? value) => parameter.Value = value is null ? DBNull.Value : value;
     }
 }

@@ -1,4 +1,3 @@
-using ConsentLedger.Hosting;
 
 namespace ConsentLedger.Database;
 

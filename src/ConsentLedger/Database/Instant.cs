@@ -41,5 +41,9 @@ public static class Instant
         return valid && instant >= Earliest;
     }
 
+    /// <summary>Writes it the one way that is hashed: UTC, six digits of a second, a <c>Z</c>.</summary>
+    public static string Format(DateTimeOffset instant) =>
+        instant.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture);
+
     private static bool HasOffset(string text) => text.Length > 6 && text[^6] is '+' or '-' && text[^3] == ':';
 }

@@ -11,6 +11,13 @@ public sealed class LedgerDatabase : IAsyncDisposable
     /// <summary>The schema everything lives in.</summary>
     public const string Schema = "consentledger";
 
+    /// <summary>
+    /// Checks are index look-ups by primary key, whatever the statistics say: a table that grew by millions of rows
+    /// since it was last analysed must not turn them into scans.
+    /// </summary>
+    private const string IndexOnly =
+        "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off";
+
     private readonly string connectionString;
 
     /// <summary>Prepares the data sources; nothing connects yet.</summary>
@@ -18,11 +25,15 @@ public sealed class LedgerDatabase : IAsyncDisposable
     {
         this.connectionString = connectionString;
         Service = NpgsqlDataSource.Create(ForRole("consentledger_service", connections: 64));
+        Checks = NpgsqlDataSource.Create(ForRole("consentledger_service", connections: 8, IndexOnly));
         Purge = NpgsqlDataSource.Create(ForRole("consentledger_purge", connections: 4));
     }
 
     /// <summary>Runs as consentledger_service: may select and insert on the ledger, and nothing else there.</summary>
     public NpgsqlDataSource Service { get; }
+
+    /// <summary>As <see cref="Service"/>, for checks alone: few connections, and plans that never change.</summary>
+    public NpgsqlDataSource Checks { get; }
 
     /// <summary>Runs as consentledger_purge: the only one that may delete history.</summary>
     public NpgsqlDataSource Purge { get; }
@@ -40,6 +51,7 @@ public sealed class LedgerDatabase : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Service.DisposeAsync();
+        await Checks.DisposeAsync();
         await Purge.DisposeAsync();
     }
 
@@ -47,10 +59,11 @@ public sealed class LedgerDatabase : IAsyncDisposable
         new NpgsqlConnectionStringBuilder(ForRole(role, connections: 1)) { Pooling = false }.ConnectionString;
 
     // Times are UTC and intervals ISO 8601 on every session, whatever the server's or the login's settings say.
-    private string ForRole(string? role, int connections)
+    private string ForRole(string? role, int connections, string? planning = null)
     {
         var settings = new NpgsqlConnectionStringBuilder(connectionString);
-        var options = $"-c search_path={Schema} -c timezone=UTC -c intervalstyle=iso_8601" + (role is null ? string.Empty : $" -c role={role}");
+        var options = $"-c search_path={Schema} -c timezone=UTC -c intervalstyle=iso_8601" + (role is null ? string.Empty : $" -c role={role}")
+            + (planning is null ? string.Empty : $" {planning}");
         settings.Options = settings.Options is { Length: > 0 } given ? $"{given} {options}" : options;
         settings.ApplicationName ??= "consentledger";
         settings.MaxPoolSize = connections;

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Security.Cryptography;
-using ConsentLedger.Hosting;
 
 namespace ConsentLedger.Database;
 

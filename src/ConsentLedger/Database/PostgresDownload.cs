@@ -1,4 +1,3 @@
-using ConsentLedger.Hosting;
 using MysticMind.PostgresEmbed;
 
 namespace ConsentLedger.Database;

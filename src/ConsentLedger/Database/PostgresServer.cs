@@ -1,5 +1,4 @@
 using System.Diagnostics.CodeAnalysis;
-using ConsentLedger.Hosting;
 using Npgsql;
 using Polly;
 using Polly.Retry;

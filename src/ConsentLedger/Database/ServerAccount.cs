@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using ConsentLedger.Hosting;
 
 namespace ConsentLedger.Database;
 

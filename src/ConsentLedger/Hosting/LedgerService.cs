@@ -1,4 +1,5 @@
 using ConsentLedger.Administration;
+using ConsentLedger.Checks;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
 using ConsentLedger.Pages;
@@ -33,17 +34,22 @@ public static class LedgerService
         builder.Services
             .AddLedger(publicUrl, database, keys, clock)
             .AddHttpConventions()
+            .AddChecks()
             .AddPages()
             .AddUnsubscribe()
             .AddSetup();
+        // The framework logs a line a request, with its path; an unsubscribe link's token is a path.
+        builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("Npgsql", LogLevel.Warning);
         configure?.Invoke(builder);
 
         var app = builder.Build();
+        app.UseForwardedHeaders();
         app.UsePages();
         app.UseHttpConventions();
         app.MapPurposes();
         app.MapNotices();
         app.MapEvents();
+        app.MapChecks();
         app.MapUnsubscribeLinks();
         app.MapUnsubscribe();
         app.MapSetup();

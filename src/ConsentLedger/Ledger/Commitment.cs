@@ -1,5 +1,4 @@
 using System.Buffers.Text;
-using System.Globalization;
 using System.Security.Cryptography;
 using ConsentLedger.Database;
 using ConsentLedger.Security;
@@ -40,16 +39,13 @@ public sealed record Commitment(byte[] Value, byte[] Opening, byte[]? EvidenceDi
             ["basis"] = Label<Purposes.LawfulBasis>.Of(@event.Basis),
             ["eventId"] = @event.Id.ToString(),
             ["evidence"] = evidenceDigest.IsEmpty ? null : Base64Url.EncodeToString(evidenceDigest),
-            ["expiresAt"] = @event.ExpiresAt is { } expiry ? Time(expiry) : null,
+            ["expiresAt"] = @event.ExpiresAt is { } expiry ? Instant.Format(expiry) : null,
             ["kind"] = Label<EventKind>.Of(@event.Kind),
             ["noticeVersion"] = @event.NoticeVersion,
-            ["occurredAt"] = Time(@event.OccurredAt),
+            ["occurredAt"] = Instant.Format(@event.OccurredAt),
             ["purposeId"] = @event.Purpose.Value,
-            ["recordedAt"] = Time(@event.RecordedAt),
+            ["recordedAt"] = Instant.Format(@event.RecordedAt),
             ["source"] = Label<SourceKind>.Of(@event.Source),
             ["subscriberId"] = @event.SubscriberId.ToString(),
         });
-
-    private static string Time(DateTimeOffset time) =>
-        time.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.ffffff'Z'", CultureInfo.InvariantCulture);
 }

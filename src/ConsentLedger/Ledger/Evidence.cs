@@ -13,7 +13,10 @@ public sealed class Evidence
     /// <summary>The longest evidence, in bytes of canonical JSON.</summary>
     public const int MaxBytes = 4096;
 
-    private const int MaxDepth = 4;
+    private const int MaxDepth = 5;
+    private const string DetailsName = "evidence";
+    private const string SourceName = "source";
+    private const string GuardianName = "guardian";
 
     private readonly byte[] canonical;
 
@@ -23,7 +26,7 @@ public sealed class Evidence
         canonical = CanonicalJson.Write(members);
     }
 
-    /// <summary>The members; values are string, long, bool, null or dictionaries of these.</summary>
+    /// <summary>All of it; values are string, long, bool, null or dictionaries of these.</summary>
     public IReadOnlyDictionary<string, object?> Members { get; }
 
     /// <summary>The bytes that are sealed, and that the commitment is made to.</summary>
@@ -32,8 +35,35 @@ public sealed class Evidence
     /// <summary>True if this says more than may be kept.</summary>
     public bool IsTooLarge => canonical.Length > MaxBytes;
 
-    /// <summary>The evidence with these members, or null if there are none.</summary>
-    public static Evidence? Of(IReadOnlyDictionary<string, object?> members) => members.Count == 0 ? null : new Evidence(members);
+    /// <summary>What was given as evidence, without the source and the guardian.</summary>
+    public IReadOnlyDictionary<string, object?>? Details => Member(DetailsName);
+
+    /// <summary>The guardian who consented for a child, as given (FACTS 37).</summary>
+    public IReadOnlyDictionary<string, object?>? Guardian => Member(GuardianName);
+
+    /// <summary>What the source is called: the name of a list, the number of a form.</summary>
+    public string? SourceReference => Member(SourceName)?.GetValueOrDefault("reference") as string;
+
+    /// <summary>The page it happened on.</summary>
+    public string? SourceUrl => Member(SourceName)?.GetValueOrDefault("url") as string;
+
+    /// <summary>
+    /// Puts together all that is personal about an event: free text of the source as well, since people write names
+    /// there. Null if there is nothing.
+    /// </summary>
+    public static Evidence? Of(
+        IReadOnlyDictionary<string, object?>? details,
+        string? sourceReference = null, string? sourceUrl = null, IReadOnlyDictionary<string, object?>? guardian = null)
+    {
+        var source = new Dictionary<string, object?>(2);
+        AddIf(source, "reference", sourceReference);
+        AddIf(source, "url", sourceUrl);
+        var members = new Dictionary<string, object?>(3);
+        AddIf(members, DetailsName, details is { Count: > 0 } ? details : null);
+        AddIf(members, SourceName, source.Count > 0 ? source : null);
+        AddIf(members, GuardianName, guardian is { Count: > 0 } ? guardian : null);
+        return members.Count == 0 ? null : new Evidence(members);
+    }
 
     /// <summary>Evidence as it was sealed.</summary>
     public static Evidence Read(ReadOnlySpan<byte> canonical)
@@ -48,6 +78,17 @@ public sealed class Evidence
     /// <summary>Reads the members of a JSON object, or says what in it can't be evidence.</summary>
     public static bool TryRead(JsonElement json, out Dictionary<string, object?> members, out string? problem) =>
         TryReadObject(json, depth: 1, out members, out problem);
+
+    private IReadOnlyDictionary<string, object?>? Member(string name) =>
+        Members.GetValueOrDefault(name) as IReadOnlyDictionary<string, object?>;
+
+    private static void AddIf(Dictionary<string, object?> members, string name, object? value)
+    {
+        if (value is not null)
+        {
+            members.Add(name, value);
+        }
+    }
 
     private static bool TryReadObject(JsonElement json, int depth, out Dictionary<string, object?> members, out string? problem)
     {

@@ -3,6 +3,7 @@ using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
 using Npgsql;
+using NpgsqlTypes;
 
 namespace ConsentLedger.Ledger;
 
@@ -14,7 +15,7 @@ public sealed class LedgerStore(NpgsqlDataSource database, Sealer sealer, Ledger
     /// before; a crash leaves the whole or nothing. Repeated with the same id it writes nothing, so it may be retried.
     /// The state row is only replaced by an event that beats it, so arrival order never matters.
     /// </summary>
-    private const string AppendSql = """
+    public const string AppendSql = """
         with appended as (
             insert into consent_event (
                 subscriber_id, event_id, purpose_id, kind, basis, notice_version, source_kind,
@@ -45,8 +46,9 @@ public sealed class LedgerStore(NpgsqlDataSource database, Sealer sealer, Ledger
             set kind = excluded.kind, basis = excluded.basis, occurred_at = excluded.occurred_at,
                 expires_at = excluded.expires_at, event_id = excluded.event_id
             where (excluded.occurred_at, excluded.kind, excluded.event_id) > (state.occurred_at, state.kind, state.event_id)
+            returning 1
         )
-        select exists (select from appended)
+        select exists (select from appended), exists (select from projected)
         """;
 
     private const string EventColumns = """
@@ -56,24 +58,26 @@ public sealed class LedgerStore(NpgsqlDataSource database, Sealer sealer, Ledger
 
     /// <summary>
     /// Appends an event. <paramref name="address"/> is kept, sealed, if the subscriber is not known yet; an event that
-    /// comes from a link has none. When this returns <see cref="AppendOutcome.Appended"/> the event is durable.
+    /// comes from a link has none. Whatever this returns but a conflict, the event is durable.
     /// </summary>
     public async Task<AppendOutcome> AppendAsync(ConsentEvent @event, Address? address, CancellationToken cancellation)
     {
         var row = LedgerRow.Of(@event, address, sealer);
-        var appended = await DatabaseResilience.Repeatable.ExecuteAsync(
+        var (appended, projected) = await DatabaseResilience.Repeatable.ExecuteAsync(
             async (state, token) =>
             {
                 await using var command = state.database.CreateCommand(AppendSql);
                 state.row.AddTo(command.Parameters);
-                return (bool)(await command.ExecuteScalarAsync(token))!;
+                await using var reader = await command.ExecuteReaderAsync(token);
+                await reader.ReadAsync(token);
+                return (reader.GetBoolean(0), reader.GetBoolean(1));
             },
             (database, row),
             cancellation);
         if (appended)
         {
             metrics.Appended(@event.Kind, 1);
-            return AppendOutcome.Appended;
+            return projected ? AppendOutcome.Appended : AppendOutcome.AppendedAsHistory;
         }
 
         // Either the same event came again (a retry whose first answer was lost counts as that too) or another one
@@ -95,20 +99,22 @@ public sealed class LedgerStore(NpgsqlDataSource database, Sealer sealer, Ledger
 
     /// <summary>
     /// A page of a subscriber's history, newest first: the events older than <paramref name="after"/>, at most
-    /// <paramref name="limit"/>.
+    /// <paramref name="limit"/>, of these purposes only if any are named.
     /// </summary>
     public async Task<IReadOnlyList<ConsentEvent>> ReadHistoryAsync(
-        SubscriberId subscriber, (DateTimeOffset OccurredAt, EventId Id)? after, int limit, CancellationToken cancellation)
+        SubscriberId subscriber, IReadOnlyList<PurposeId>? purposes, (DateTimeOffset OccurredAt, EventId Id)? after, int limit,
+        CancellationToken cancellation)
     {
         const string Sql = $"""
             select {EventColumns}
             from consent_event event left join evidence using (subscriber_id, event_id)
             where event.subscriber_id = $1 and (event.occurred_at, event.event_id) < ($2, $3)
+                and ($5::integer[] is null or event.purpose_id = any ($5))
             order by event.occurred_at desc, event.event_id desc
             limit $4
             """;
         var (occurredAt, id) = after ?? (DateTimeOffset.MaxValue, new EventId(Guid.AllBitsSet));
-        return await ReadEventsAsync(Sql, subscriber, [Value(occurredAt.UtcDateTime), Value(id.Value), Value(limit)], cancellation);
+        return await ReadEventsAsync(Sql, subscriber, [Value(occurredAt.UtcDateTime), Value(id.Value), Value(limit), new NpgsqlParameter { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Integer, Value = purposes?.Select(purpose => purpose.Value).ToArray() ?? (object)DBNull.Value }], cancellation);
     }
 
     /// <summary>Every state of a subscriber, the facets at <c>*</c> among them: one index range.</summary>
@@ -147,14 +153,23 @@ public sealed class LedgerStore(NpgsqlDataSource database, Sealer sealer, Ledger
         return states.Aggregate(default(SubscriberState), (all, state) => all.With(state));
     }
 
-    /// <summary>The address of a subscriber as it was first given, or null if it is not kept (any more).</summary>
-    public Task<Address?> FindAddressAsync(SubscriberId subscriber, CancellationToken cancellation) =>
+    /// <summary>
+    /// The address of a subscriber as it was first given, or null if it is not kept (any more), and whether a legal
+    /// hold keeps what there is.
+    /// </summary>
+    public Task<(Address? Address, bool Held)> FindSubscriberAsync(SubscriberId subscriber, CancellationToken cancellation) =>
         Reading(
-            "select address from subscriber where subscriber_id = $1",
+            """
+            select (select address from subscriber where subscriber_id = $1),
+                   exists (select from legal_hold where subscriber_id = $1)
+            """,
             [Value(subscriber.Value)],
-            async (reader, token) => await reader.ReadAsync(token)
-                ? LedgerRow.OpenAddress(reader.GetFieldValue<byte[]>(0), subscriber, sealer)
-                : null,
+            async (reader, token) =>
+            {
+                await reader.ReadAsync(token);
+                var address = reader.IsDBNull(0) ? null : LedgerRow.OpenAddress(reader.GetFieldValue<byte[]>(0), subscriber, sealer);
+                return (address, reader.GetBoolean(1));
+            },
             cancellation);
 
     /// <summary>One state from a row of purpose_id, kind, basis, occurred_at, expires_at, event_id, from this column on.</summary>
@@ -244,8 +259,11 @@ public sealed class LedgerStore(NpgsqlDataSource database, Sealer sealer, Ledger
 /// <summary>What became of an append.</summary>
 public enum AppendOutcome
 {
-    /// <summary>The event is in the ledger now, and durable.</summary>
+    /// <summary>The event is in the ledger now, and durable, and the state follows from it.</summary>
     Appended,
+
+    /// <summary>The event is in the ledger now, and durable; the state follows from another that beats it.</summary>
+    AppendedAsHistory,
 
     /// <summary>The same event was there already; nothing was written.</summary>
     AlreadyThere,

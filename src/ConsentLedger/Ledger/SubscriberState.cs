@@ -28,7 +28,7 @@ public readonly record struct SubscriberState(
     };
 
     /// <summary>May this address be written to for this purpose at this instant? The one place that decides it.</summary>
-    public Decision Decide(Purpose purpose, DateTimeOffset now) =>
+    public Decision Decide(PurposeTerms purpose, DateTimeOffset now) =>
         IsRestricted ? Decision.Deny(CheckReason.Restricted)
         : IsSuppressed ? Decision.Deny(CheckReason.Suppressed)
         : purpose.HasEnded(now) ? Decision.Deny(CheckReason.PurposeEnded)

@@ -11,12 +11,12 @@ public sealed class UnsubscribeLinks(KeyRing keys, PublicUrl publicUrl)
     private readonly string prefix = publicUrl.Link("/u/");
 
     /// <summary>The link alone.</summary>
-    public string UrlFor(Purpose purpose, SubscriberId subscriber) => prefix + new UnsubscribeToken(purpose.Id, subscriber).Sign(keys);
+    public string UrlFor(PurposeId purpose, SubscriberId subscriber) => prefix + new UnsubscribeToken(purpose, subscriber).Sign(keys);
 
     /// <summary>The link and the header fields of a message; a DKIM signature must cover them (FACTS 6).</summary>
-    public UnsubscribeLink For(Purpose purpose, SubscriberId subscriber)
+    public UnsubscribeLink For(PurposeTerms purpose, SubscriberId subscriber)
     {
-        var url = UrlFor(purpose, subscriber);
+        var url = UrlFor(purpose.Id, subscriber);
         return new UnsubscribeLink(url, new UnsubscribeHeaders($"<{url}>", UnsubscribeHeaders.OneClick, $"<{purpose.Key}.{publicUrl.Host}>"));
     }
 }

@@ -1,4 +1,4 @@
-using ConsentLedger.Hosting;
+using ConsentLedger.Database;
 
 namespace ConsentLedger.Pages;
 

@@ -11,3 +11,13 @@ namespace ConsentLedger.Purposes;
 /// <param name="PublishedAt">When it was published.</param>
 public sealed record Notice(
     int Version, string Language, string Statement, string? PrivacyNoticeUrl, string Digest, DateTimeOffset PublishedAt);
+
+/// <summary>A notice as it lies in the database, in the order of <see cref="Columns"/>, as Dapper needs it.</summary>
+internal sealed record NoticeRow(
+    int PurposeId, int Version, string Language, string Statement, string? PrivacyNoticeUrl, byte[] Digest, DateTimeOffset PublishedAt)
+{
+    public const string Columns = "purpose_id, version, language, statement, privacy_notice_url, digest, published_at";
+
+    public Notice ToNotice() =>
+        new(Version, Language, Statement, PrivacyNoticeUrl, "sha256:" + Convert.ToHexStringLower(Digest), PublishedAt);
+}

@@ -86,7 +86,7 @@ public static partial class NoticesApi
             insert into notice (purpose_id, version, language, statement, privacy_notice_url, digest, published_at)
             select @id, coalesce(max(version), 0) + 1, @language, @statement, @privacyNoticeUrl, @digest, @now
             from notice where purpose_id = @id
-            returning {Columns}
+            returning {NoticeRow.Columns}
             """,
             new { id = purpose!.Id.Value, language, statement, privacyNoticeUrl, digest, now = Instant.Of(clock.GetUtcNow()) },
             cancellationToken: cancellation));
@@ -118,7 +118,7 @@ public static partial class NoticesApi
         await using var connection = await database.OpenConnectionAsync(cancellation);
         var rows = await connection.QueryAsync<NoticeRow>(new CommandDefinition(
             $"""
-            select {Columns} from notice
+            select {NoticeRow.Columns} from notice
             where purpose_id = (select purpose_id from purpose where key = @key) and version > @after
             order by version
             limit @fetched
@@ -139,7 +139,7 @@ public static partial class NoticesApi
 
         await using var connection = await database.OpenConnectionAsync(cancellation);
         var row = await connection.QuerySingleOrDefaultAsync<NoticeRow>(new CommandDefinition(
-            $"select {Columns} from notice where purpose_id = (select purpose_id from purpose where key = @key) and version = @version",
+            $"select {NoticeRow.Columns} from notice where purpose_id = (select purpose_id from purpose where key = @key) and version = @version",
             new { key, version },
             cancellationToken: cancellation));
         return row is null ? Problem.NotFound() : TypedResults.Ok(row.ToNotice());
@@ -157,16 +157,6 @@ public static partial class NoticesApi
             ["privacyNoticeUrl"] = privacyNoticeUrl,
             ["statement"] = statement,
         }));
-
-    private const string Columns = "version, language, statement, privacy_notice_url, digest, published_at";
-
-    /// <summary>In the order of <see cref="Columns"/>, as Dapper needs it.</summary>
-    private sealed record NoticeRow(
-        int Version, string Language, string Statement, string? PrivacyNoticeUrl, byte[] Digest, DateTimeOffset PublishedAt)
-    {
-        public Notice ToNotice() =>
-            new(Version, Language, Statement, PrivacyNoticeUrl, "sha256:" + Convert.ToHexStringLower(Digest), PublishedAt);
-    }
 
     [GeneratedRegex(@"\A[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*\z", RegexOptions.CultureInvariant)]
     private static partial Regex LanguageTag();

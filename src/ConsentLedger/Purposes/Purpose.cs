@@ -60,8 +60,13 @@ public sealed record Purpose
     [JsonIgnore]
     public DateTimeOffset? FirstEventAt { get; init; }
 
-    /// <summary>True from the instant <see cref="EndsAt"/> passes.</summary>
-    public bool HasEnded(DateTimeOffset now) => EndsAt <= now;
+    /// <summary>The versions of its notices, oldest first.</summary>
+    [JsonIgnore]
+    public required int[] NoticeVersions { get; init; }
+
+    /// <summary>What of it decides who may be written to.</summary>
+    [JsonIgnore]
+    public PurposeTerms Terms => new(Id, Key, Channel, Basis, EndsAt);
 }
 
 /// <summary>How long a purpose's records are kept: sign-ups nobody confirmed, consents that lapsed, and evidence.</summary>

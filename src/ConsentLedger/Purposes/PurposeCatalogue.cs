@@ -14,7 +14,8 @@ public sealed class PurposeCatalogue(NpgsqlDataSource database)
     private const string Columns = """
         purpose_id, key, name, description, channel::text, basis::text, double_opt_in, consent_lifetime::text, ends_at,
         minimum_age, special_category, data_categories, recipients, retention_pending::text, retention_lapsed::text,
-        retention_evidence::text, created_at, updated_at, first_event_at
+        retention_evidence::text, created_at, updated_at, first_event_at,
+        array(select version from notice where notice.purpose_id = purpose.purpose_id order by version) as notice_versions
         """;
 
     /// <summary>The purpose with this key, or null.</summary>
@@ -57,13 +58,22 @@ public sealed class PurposeCatalogue(NpgsqlDataSource database)
             cancellation);
     }
 
-    /// <summary>The numbers of the purposes and the versions of their notices that exist, for checking many events.</summary>
-    public async Task<IReadOnlySet<(PurposeId Purpose, int Version)>> ListNoticeVersionsAsync(CancellationToken cancellation)
+    /// <summary>These versions of these purposes' notices, in full.</summary>
+    public async Task<IReadOnlyDictionary<(PurposeId Purpose, int Version), Notice>> FindNoticesAsync(
+        IEnumerable<(PurposeId Purpose, int Version)> wanted, CancellationToken cancellation)
     {
+        var distinct = wanted.Distinct().ToList();
+        if (distinct.Count == 0)
+        {
+            return new Dictionary<(PurposeId, int), Notice>();
+        }
+
         await using var connection = await database.OpenConnectionAsync(cancellation);
-        var rows = await connection.QueryAsync<(int PurposeId, int Version)>(
-            new CommandDefinition("select purpose_id, version from notice", cancellationToken: cancellation));
-        return rows.Select(row => (new PurposeId(row.PurposeId), row.Version)).ToHashSet();
+        var rows = await connection.QueryAsync<NoticeRow>(new CommandDefinition(
+            $"select {NoticeRow.Columns} from notice where (purpose_id, version) in (select * from unnest(@purposes, @versions))",
+            new { purposes = distinct.Select(notice => notice.Purpose.Value).ToArray(), versions = distinct.Select(notice => notice.Version).ToArray() },
+            cancellationToken: cancellation));
+        return rows.ToDictionary(row => (new PurposeId(row.PurposeId), row.Version), row => row.ToNotice());
     }
 
     /// <summary>
@@ -96,7 +106,7 @@ public sealed class PurposeCatalogue(NpgsqlDataSource database)
         int PurposeId, string Key, string Name, string? Description, string Channel, string Basis, bool DoubleOptIn,
         string? ConsentLifetime, DateTimeOffset? EndsAt, int? MinimumAge, bool SpecialCategory,
         string[] DataCategories, string[] Recipients, string RetentionPending, string RetentionLapsed,
-        string? RetentionEvidence, DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt, DateTimeOffset? FirstEventAt)
+        string? RetentionEvidence, DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt, DateTimeOffset? FirstEventAt, int[] NoticeVersions)
     {
         public Purpose ToPurpose() => new()
         {
@@ -122,6 +132,7 @@ public sealed class PurposeCatalogue(NpgsqlDataSource database)
             CreatedAt = CreatedAt,
             UpdatedAt = UpdatedAt,
             FirstEventAt = FirstEventAt,
+            NoticeVersions = NoticeVersions,
         };
 
         private static Period? ReadPeriod(string? interval) => interval is null ? null : Period.Parse(interval, null);

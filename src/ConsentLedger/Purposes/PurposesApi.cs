@@ -101,7 +101,7 @@ public static class PurposesApi
         internal static PurposeView Of(Purpose purpose, DateTimeOffset now) => new(
             purpose.Key, purpose.Name, purpose.Description, purpose.Channel, purpose.Basis, purpose.DoubleOptIn,
             purpose.ConsentLifetime, purpose.EndsAt, purpose.MinimumAge, purpose.SpecialCategory, purpose.DataCategories,
-            purpose.Recipients, purpose.Retention, purpose.HasEnded(now) ? PurposeStatus.Ended : PurposeStatus.Active,
+            purpose.Recipients, purpose.Retention, purpose.Terms.HasEnded(now) ? PurposeStatus.Ended : PurposeStatus.Active,
             purpose.CreatedAt, purpose.UpdatedAt);
     }
 
@@ -245,6 +245,7 @@ public static class PurposesApi
             },
             CreatedAt = now,
             UpdatedAt = now,
+            NoticeVersions = [],
         };
     }
 

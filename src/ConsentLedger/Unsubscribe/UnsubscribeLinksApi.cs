@@ -58,7 +58,7 @@ public static class UnsubscribeLinksApi
         }
 
         return address!.Fits(purpose.Channel)
-            ? TypedResults.Ok(links.For(purpose, subscribers.Of(address)))
+            ? TypedResults.Ok(links.For(purpose.Terms, subscribers.Of(address)))
             : Problem.Invalid("address", "Messages for this purpose can't go to an address of this kind.");
     }
 }

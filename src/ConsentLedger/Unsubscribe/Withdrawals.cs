@@ -3,7 +3,6 @@ using ConsentLedger.Database;
 using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
-using EventId = ConsentLedger.Ledger.EventId;
 
 namespace ConsentLedger.Unsubscribe;
 

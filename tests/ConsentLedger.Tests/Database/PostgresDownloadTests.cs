@@ -3,7 +3,6 @@ using System.IO.Compression;
 using System.Net;
 using System.Security.Cryptography;
 using ConsentLedger.Database;
-using ConsentLedger.Hosting;
 using ConsentLedger.Tests.Hosting;
 
 namespace ConsentLedger.Tests.Database;

@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using ConsentLedger.Database;
-using ConsentLedger.Hosting;
 using ConsentLedger.Tests.Hosting;
 using Npgsql;
 

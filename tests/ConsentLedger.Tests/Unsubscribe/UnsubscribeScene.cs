@@ -56,7 +56,7 @@ internal static class UnsubscribeScene
         (await service.Ledger().ReadStatesAsync(service.IdOf(address), CancellationToken.None)).Select(state => (ConsentState?)state).SingleOrDefault();
 
     public static Task<IReadOnlyList<ConsentEvent>> HistoryAsync(this TestService service, string address = Ada) =>
-        service.Ledger().ReadHistoryAsync(service.IdOf(address), null, 100, CancellationToken.None);
+        service.Ledger().ReadHistoryAsync(service.IdOf(address), null, null, 100, CancellationToken.None);
 
     /// <summary>Posts as a mail program does: no key, no cookie, no context.</summary>
     public static Task<HttpResponseMessage> PostFormAsync(this TestService service, string path, string body = OneClick, string type = "application/x-www-form-urlencoded") =>

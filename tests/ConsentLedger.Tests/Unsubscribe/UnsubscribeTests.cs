@@ -34,6 +34,7 @@ public sealed class UnsubscribeTests(TestDatabase databases)
         var state = await service.StateAsync();
         state!.Value.Kind.ShouldBe(EventKind.Withdrawn);
         state.Value.Since.ShouldBe(TestService.Start);
+        (await service.ReasonAsync(UnsubscribeScene.Ada)).ShouldBe("withdrawn");
     }
 
     [Fact]

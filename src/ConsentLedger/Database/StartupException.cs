@@ -1,4 +1,4 @@
-namespace ConsentLedger.Hosting;
+namespace ConsentLedger.Database;
 
 /// <summary>
 /// A setting or the environment is wrong, and a person has to put it right.

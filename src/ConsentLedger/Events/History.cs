@@ -1,0 +1,103 @@
+using System.Buffers.Text;
+using System.ComponentModel.DataAnnotations;
+using System.Globalization;
+using System.Text;
+using ConsentLedger.Http;
+using ConsentLedger.Ledger;
+using ConsentLedger.Purposes;
+using ConsentLedger.Security;
+using ConsentLedger.Subscribers;
+using Microsoft.AspNetCore.Http.HttpResults;
+
+namespace ConsentLedger.Events;
+
+/// <summary>
+/// <c>POST /v1/subscribers/history</c> and <c>GET /v1/subscribers/{id}/events</c>: what happened, newest first, each
+/// with what the person was shown and the evidence.
+/// </summary>
+public static class History
+{
+    /// <summary>Maps the routes.</summary>
+    public static void MapHistory(this IEndpointRouteBuilder app)
+    {
+        app.MapPost("/v1/subscribers/history", OfAddressAsync)
+            .RequireScope(Scope.SubscribersRead)
+            .WithName("ReadHistory").WithTags("Subscribers").WithSummary("Lists what happened to the consents of an address");
+        app.MapGet("/v1/subscribers/{id}/events", OfSubscriberAsync)
+            .RequireScope(Scope.SubscribersRead)
+            .WithName("ListSubscriberEvents").WithTags("Subscribers").WithSummary("Lists what happened to the consents of a subscriber");
+    }
+
+    /// <summary>Whose history to read.</summary>
+    public sealed record HistoryRequest
+    {
+        /// <summary>The address.</summary>
+        [Required, MaxLength(Subscribers.Address.MaxLength)]
+        public string? Address { get; init; }
+    }
+
+    private static async Task<Results<Ok<Page<EventView>>, Problem>> OfAddressAsync(
+        HistoryRequest request, HttpContext context, SubscriberIds subscribers, LedgerStore ledger, PurposeCatalogue purposes,
+        CancellationToken cancellation, int limit = Page<EventView>.DefaultLimit, string? cursor = null) =>
+        Address.TryParse(request.Address, out var address, out var problem)
+            ? await ReadAsync(subscribers.Of(address), context.Caller(), ledger, purposes, limit, cursor, cancellation)
+            : Problem.Invalid("address", problem);
+
+    private static Task<Results<Ok<Page<EventView>>, Problem>> OfSubscriberAsync(
+        SubscriberId id, HttpContext context, LedgerStore ledger, PurposeCatalogue purposes, CancellationToken cancellation,
+        int limit = Page<EventView>.DefaultLimit, string? cursor = null) =>
+        ReadAsync(id, context.Caller(), ledger, purposes, limit, cursor, cancellation);
+
+    private static async Task<Results<Ok<Page<EventView>>, Problem>> ReadAsync(
+        SubscriberId subscriber, Caller caller, LedgerStore ledger, PurposeCatalogue purposes, int limit, string? cursor, CancellationToken cancellation)
+    {
+        if (Paging.Check(limit) is { } problem)
+        {
+            return problem;
+        }
+
+        if (!TryReadCursor(cursor, out var after))
+        {
+            return Problem.Invalid("cursor", "This is not a cursor of this list.");
+        }
+
+        var all = (await purposes.ListAsync(cancellation)).ToDictionary(purpose => purpose.Id);
+        var keys = all.Values.Where(purpose => caller.MayUse(purpose.Key)).ToDictionary(purpose => purpose.Id, purpose => purpose.Key);
+        var events = await ledger.ReadHistoryAsync(subscriber, caller.Purposes is null ? null : [.. keys.Keys], after, limit + 1, cancellation);
+        var notices = await purposes.FindNoticesAsync(
+            events.Where(@event => @event.NoticeVersion is not null).Select(@event => (@event.Purpose, @event.NoticeVersion!.Value)), cancellation);
+        var views = events.Select(@event => (
+            Event: @event,
+            View: EventView.Of(
+                @event,
+                @event.Purpose.IsFacet ? PurposeKey.All : all[@event.Purpose].Key,
+                @event.NoticeVersion is { } version ? notices.GetValueOrDefault((@event.Purpose, version)) : null)));
+        var page = Paging.PageOf(views, limit, item => WriteCursor(item.Event));
+        return TypedResults.Ok(new Page<EventView>([.. page.Items.Select(item => item.View)], page.NextCursor));
+    }
+
+    private static string WriteCursor(ConsentEvent last) => Base64Url.EncodeToString(Encoding.ASCII.GetBytes(
+        string.Create(CultureInfo.InvariantCulture, $"{last.OccurredAt.UtcTicks:x}.{last.Id.Value:N}")));
+
+    private static bool TryReadCursor(string? cursor, out (DateTimeOffset OccurredAt, EventId Id)? after)
+    {
+        after = null;
+        if (cursor is null)
+        {
+            return true;
+        }
+
+        Span<byte> bytes = stackalloc byte[64];
+        if (cursor.Length > 80 || !Base64Url.TryDecodeFromChars(cursor, bytes, out var length)
+            || Encoding.ASCII.GetString(bytes[..length]).Split('.') is not [var ticks, var id]
+            || !long.TryParse(ticks, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var time)
+            || time < 0 || time > DateTimeOffset.MaxValue.UtcTicks
+            || !Guid.TryParseExact(id, "N", out var value))
+        {
+            return false;
+        }
+
+        after = (new DateTimeOffset(time, TimeSpan.Zero), new EventId(value));
+        return true;
+    }
+}
