@@ -2,6 +2,7 @@ using ConsentLedger.Administration;
 using ConsentLedger.Checks;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
+using ConsentLedger.Http;
 using ConsentLedger.Pages;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
@@ -37,7 +38,10 @@ public static class LedgerService
             .AddChecks()
             .AddPages()
             .AddUnsubscribe()
-            .AddSetup();
+            .AddSetup()
+            .AddLedgerMetrics()
+            .AddOpenApiDocumentation();
+
         // The framework logs a line a request, with its path; an unsubscribe link's token is a path.
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("Npgsql", LogLevel.Warning);
         configure?.Invoke(builder);
@@ -52,7 +56,11 @@ public static class LedgerService
         app.MapChecks();
         app.MapUnsubscribeLinks();
         app.MapUnsubscribe();
+        app.MapKeys();
         app.MapSetup();
+        app.MapHealth();
+        app.MapMetrics();
+        app.MapOpenApiDocumentation();
         app.MapSite();
         return app;
     }

@@ -50,6 +50,7 @@ public static class ServiceHost
         services.AddExceptionHandler<ProblemHandling>();
         services.AddAuthentication(ApiKeyAuthentication.SchemeName)
             .AddScheme<AuthenticationSchemeOptions, ApiKeyAuthentication>(ApiKeyAuthentication.SchemeName, null);
+        services.AddSingleton<IdempotencyStore>().AddHostedService<IdempotencyCleanup>();
         return services.AddAuthorization();
     }
 
@@ -67,6 +68,7 @@ public static class ServiceHost
         });
         app.UseAuthentication();
         app.UseAuthorization();
+        app.UseMiddleware<Idempotency>();
         return app;
     }
 }

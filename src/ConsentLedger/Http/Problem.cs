@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using ConsentLedger.Security;
 
@@ -7,6 +8,7 @@ namespace ConsentLedger.Http;
 /// <summary>A refusal, answered as <c>application/problem+json</c> (RFC 9457). It never repeats what was sent.</summary>
 public sealed class Problem(ProblemType type, string? detail = null) : IResult, IStatusCodeHttpResult
 {
+    private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private static readonly TimeSpan WhenAway = TimeSpan.FromSeconds(5);
 
     /// <summary>Which kind it is.</summary>
@@ -59,7 +61,7 @@ public sealed class Problem(ProblemType type, string? detail = null) : IResult, 
             return;
         }
 
-        await using var json = new Utf8JsonWriter(response.BodyWriter);
+        await using var json = new Utf8JsonWriter(response.BodyWriter, Writing);
         json.WriteStartObject();
         json.WriteString("type", publicUrl.Link($"/problems/{Type.Slug}"));
         json.WriteString("title", Type.Title);
