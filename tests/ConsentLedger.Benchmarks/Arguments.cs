@@ -18,6 +18,7 @@ internal sealed record Arguments(int Subscribers, int Connections, int Seconds, 
         Console.Error.WriteLine("""
             dotnet run -c Release --project tests/ConsentLedger.Benchmarks -- checks [--subscribers N] [--connections N] [--seconds N] [--rounds N]
                                                                               append [--subscribers N] [--seconds N] [--rounds N]
+                                                                              import [--subscribers ROWS]
                                                                               start
             """);
         return 2;

@@ -50,6 +50,12 @@ public sealed class LedgerDatabase : IAsyncDisposable
     /// <summary>A single connection as the service, for what holds a session: advisory locks. It is not pooled.</summary>
     public NpgsqlConnection OpenSession() => session.CreateConnection();
 
+    /// <summary>
+    /// A single connection as the purge role, which deletes under the advisory lock that it holds itself: if it dies, the
+    /// lock and what was under way go together. It is not pooled.
+    /// </summary>
+    public NpgsqlConnection OpenPurgeSession() => new(Unpooled("consentledger_purge"));
+
     /// <summary>A single connection as the login itself, before there are roles. It is not pooled.</summary>
     public NpgsqlConnection OpenAsLogin() => login.CreateConnection();
 

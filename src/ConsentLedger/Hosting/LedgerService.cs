@@ -5,7 +5,9 @@ using ConsentLedger.Events;
 using ConsentLedger.Http;
 using ConsentLedger.Pages;
 using ConsentLedger.Purposes;
+using ConsentLedger.Retention;
 using ConsentLedger.Security;
+using ConsentLedger.SubjectRights;
 using ConsentLedger.Unsubscribe;
 
 namespace ConsentLedger.Hosting;
@@ -45,6 +47,7 @@ public static class LedgerService
         // The framework logs a line a request, with its path; an unsubscribe link's token is a path.
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("Npgsql", LogLevel.Warning);
         configure?.Invoke(builder);
+        builder.Services.AddRetention(builder.Configuration);
 
         var app = builder.Build();
         app.UseForwardedHeaders();
@@ -53,9 +56,12 @@ public static class LedgerService
         app.MapPurposes();
         app.MapNotices();
         app.MapEvents();
+        app.MapImport();
         app.MapChecks();
         app.MapUnsubscribeLinks();
         app.MapUnsubscribe();
+        app.MapRetention();
+        app.MapHolds();
         app.MapKeys();
         app.MapSetup();
         app.MapHealth();

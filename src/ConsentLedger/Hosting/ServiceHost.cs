@@ -1,4 +1,5 @@
 using ConsentLedger.Database;
+using ConsentLedger.Events;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
@@ -33,6 +34,7 @@ public static class ServiceHost
             .AddSingleton<PurposeCatalogue>()
             .AddSingleton<LedgerMetrics>()
             .AddSingleton<LedgerStore>()
+            .AddSingleton<Importer>()
             .AddSingleton<UnsubscribeLinks>()
             .AddSingleton<ApiKeyCatalogue>();
     }
