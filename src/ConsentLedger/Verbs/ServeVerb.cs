@@ -32,6 +32,7 @@ internal static class ServeVerb
         await using var app = LedgerService.Build([], publicUrl, installation.Database, installation.Keys, TimeProvider.System, builder =>
         {
             builder.Configuration.AddConfiguration(configuration);
+            builder.Configuration["ConsentLedger:DataDirectory"] = settings.DataDirectory;
             builder.WebHost.UseUrls(urls).UseKestrelHttpsConfiguration();
             builder.Logging.AddSimpleConsole(console =>
             {
