@@ -101,7 +101,14 @@ internal sealed class Scene : IAsyncDisposable
         start.Environment["ConsentLedger__DataDirectory"] = folder.FullName;
         start.Environment["ASPNETCORE_URLS"] = url.ToString();
         var process = Process.Start(start)!;
-        process.OutputDataReceived += (_, _) => { };
+        process.OutputDataReceived += (_, line) =>
+        {
+            // What goes wrong in the service has to be seen here: its figures would mean nothing.
+            if (line.Data?.Contains(" fail:", StringComparison.Ordinal) == true)
+            {
+                Console.Error.WriteLine(line.Data);
+            }
+        };
         process.BeginOutputReadLine();
         processes.Add(process);
         return process;

@@ -52,6 +52,7 @@ public static class ServiceHost
         services.AddExceptionHandler<ProblemHandling>();
         services.AddAuthentication(ApiKeyAuthentication.SchemeName)
             .AddScheme<AuthenticationSchemeOptions, ApiKeyAuthentication>(ApiKeyAuthentication.SchemeName, null);
+        services.AddSingleton<IdempotencyStore>().AddHostedService<IdempotencyCleanup>();
         return services.AddAuthorization();
     }
 
@@ -69,6 +70,7 @@ public static class ServiceHost
         });
         app.UseAuthentication();
         app.UseAuthorization();
+        app.UseMiddleware<Idempotency>();
         return app;
     }
 }

@@ -27,14 +27,8 @@ internal sealed partial class ProblemHandling(ILogger<ProblemHandling> log) : IE
     {
         switch (exception)
         {
-            case BadHttpRequestException { StatusCode: StatusCodes.Status413PayloadTooLarge }:
-                return new Problem(ProblemType.PayloadTooLarge);
-            case BadHttpRequestException { StatusCode: StatusCodes.Status415UnsupportedMediaType }:
-                return new Problem(ProblemType.UnsupportedMediaType);
-            case BadHttpRequestException { InnerException: JsonException json }:
-                return Unreadable(json);
             case BadHttpRequestException bad:
-                return Unbindable(bad);
+                return Refuse(bad);
             case NpgsqlException away when DatabaseResilience.IsAway(away):
                 LogLedgerAway(away.GetType().Name, (away as PostgresException)?.SqlState);
                 return new Problem(ProblemType.LedgerUnavailable);
@@ -43,6 +37,15 @@ internal sealed partial class ProblemHandling(ILogger<ProblemHandling> log) : IE
                 return new Problem(ProblemType.Internal);
         }
     }
+
+    /// <summary>The answer to a request that could not be read.</summary>
+    public static Problem Refuse(BadHttpRequestException bad) => bad switch
+    {
+        { StatusCode: StatusCodes.Status413PayloadTooLarge } => new Problem(ProblemType.PayloadTooLarge),
+        { StatusCode: StatusCodes.Status415UnsupportedMediaType } => new Problem(ProblemType.UnsupportedMediaType),
+        { InnerException: JsonException json } => Unreadable(json),
+        _ => Unbindable(bad),
+    };
 
     /// <summary>JSON that is not JSON, or of another shape than asked for. The reader's own words may repeat it.</summary>
     private static Problem Unreadable(JsonException json)

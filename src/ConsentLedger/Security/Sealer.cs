@@ -21,9 +21,8 @@ public sealed class Sealer(KeyRing keys) : IDisposable
     /// <summary>How many bytes sealing adds.</summary>
     public const int Overhead = HeaderLength + TagLength;
 
-    // A cipher keeps the expanded key and is used by one thread at a time: two at once would mix up their nonces.
-    // As many are kept for each key as were ever in use together.
-    private readonly ConcurrentDictionary<byte, ConcurrentBag<AesGcm>> ciphers = new();
+    // An AesGcm is for one thread at a time, and costs a key expansion: those that are not in use wait here, by key id.
+    private readonly ConcurrentDictionary<byte, ConcurrentBag<AesGcm>> idle = new();
 
     /// <summary>Seals a value for the place that <paramref name="place"/> names.</summary>
     public byte[] Seal(ReadOnlySpan<byte> plaintext, ReadOnlySpan<byte> place)
@@ -33,9 +32,9 @@ public sealed class Sealer(KeyRing keys) : IDisposable
         box[1] = keys.Newest;
         var nonce = box.AsSpan(2, NonceLength);
         RandomNumberGenerator.Fill(nonce);
-        var cipher = Take(keys.Newest);
+        var cipher = Rent(keys.Newest)!;
         cipher.Encrypt(nonce, plaintext, box.AsSpan(HeaderLength, plaintext.Length), box.AsSpan(box.Length - TagLength), place);
-        GiveBack(keys.Newest, cipher);
+        Return(keys.Newest, cipher);
         return box;
     }
 
@@ -44,20 +43,19 @@ public sealed class Sealer(KeyRing keys) : IDisposable
     /// </summary>
     public byte[] Open(ReadOnlySpan<byte> box, ReadOnlySpan<byte> place)
     {
-        if (box.Length < Overhead || box[0] != Format || keys.SealingKey(box[1]) is null)
+        if (box.Length < Overhead || box[0] != Format || Rent(box[1]) is not { } cipher)
         {
             throw new CryptographicException("This is not a value sealed by this installation.");
         }
 
         var plaintext = new byte[box.Length - Overhead];
-        var cipher = Take(box[1]);
         try
         {
             cipher.Decrypt(box.Slice(2, NonceLength), box[HeaderLength..^TagLength], box[^TagLength..], plaintext, place);
         }
         finally
         {
-            GiveBack(box[1], cipher);
+            Return(box[1], cipher);
         }
 
         return plaintext;
@@ -66,14 +64,16 @@ public sealed class Sealer(KeyRing keys) : IDisposable
     /// <summary>Wipes the expanded keys.</summary>
     public void Dispose()
     {
-        foreach (var cipher in ciphers.Values.SelectMany(kept => kept))
+        foreach (var cipher in idle.Values.SelectMany(ciphers => ciphers))
         {
             cipher.Dispose();
         }
     }
 
-    private AesGcm Take(byte id) =>
-        ciphers.TryGetValue(id, out var kept) && kept.TryTake(out var cipher) ? cipher : new AesGcm(keys.SealingKey(id)!, TagLength);
+    private AesGcm? Rent(byte id) =>
+        idle.TryGetValue(id, out var ciphers) && ciphers.TryTake(out var cipher) ? cipher
+        : keys.SealingKey(id) is { } key ? new AesGcm(key, TagLength)
+        : null;
 
-    private void GiveBack(byte id, AesGcm cipher) => ciphers.GetOrAdd(id, _ => []).Add(cipher);
+    private void Return(byte id, AesGcm cipher) => idle.GetOrAdd(id, static _ => []).Add(cipher);
 }
