@@ -21,8 +21,8 @@ public sealed class Sealer(KeyRing keys) : IDisposable
     /// <summary>How many bytes sealing adds.</summary>
     public const int Overhead = HeaderLength + TagLength;
 
-    // One cipher a key: AesGcm keeps the expanded key, and is safe to use from several threads at once.
-    private readonly ConcurrentDictionary<byte, AesGcm> ciphers = new();
+    // An AesGcm is for one thread at a time, and costs a key expansion: those that are not in use wait here, by key id.
+    private readonly ConcurrentDictionary<byte, ConcurrentBag<AesGcm>> idle = new();
 
     /// <summary>Seals a value for the place that <paramref name="place"/> names.</summary>
     public byte[] Seal(ReadOnlySpan<byte> plaintext, ReadOnlySpan<byte> place)
@@ -32,8 +32,9 @@ public sealed class Sealer(KeyRing keys) : IDisposable
         box[1] = keys.Newest;
         var nonce = box.AsSpan(2, NonceLength);
         RandomNumberGenerator.Fill(nonce);
-        Cipher(keys.Newest)!.Encrypt(
-            nonce, plaintext, box.AsSpan(HeaderLength, plaintext.Length), box.AsSpan(box.Length - TagLength), place);
+        var cipher = Rent(keys.Newest)!;
+        cipher.Encrypt(nonce, plaintext, box.AsSpan(HeaderLength, plaintext.Length), box.AsSpan(box.Length - TagLength), place);
+        Return(keys.Newest, cipher);
         return box;
     }
 
@@ -42,28 +43,37 @@ public sealed class Sealer(KeyRing keys) : IDisposable
     /// </summary>
     public byte[] Open(ReadOnlySpan<byte> box, ReadOnlySpan<byte> place)
     {
-        if (box.Length < Overhead || box[0] != Format || Cipher(box[1]) is not { } cipher)
+        if (box.Length < Overhead || box[0] != Format || Rent(box[1]) is not { } cipher)
         {
             throw new CryptographicException("This is not a value sealed by this installation.");
         }
 
         var plaintext = new byte[box.Length - Overhead];
-        cipher.Decrypt(
-            box.Slice(2, NonceLength), box[HeaderLength..^TagLength], box[^TagLength..], plaintext, place);
+        try
+        {
+            cipher.Decrypt(box.Slice(2, NonceLength), box[HeaderLength..^TagLength], box[^TagLength..], plaintext, place);
+        }
+        finally
+        {
+            Return(box[1], cipher);
+        }
+
         return plaintext;
     }
 
     /// <summary>Wipes the expanded keys.</summary>
     public void Dispose()
     {
-        foreach (var cipher in ciphers.Values)
+        foreach (var cipher in idle.Values.SelectMany(ciphers => ciphers))
         {
             cipher.Dispose();
         }
     }
 
-    private AesGcm? Cipher(byte id) =>
-        ciphers.TryGetValue(id, out var cipher) ? cipher
-        : keys.SealingKey(id) is { } key ? ciphers.GetOrAdd(id, _ => new AesGcm(key, TagLength))
+    private AesGcm? Rent(byte id) =>
+        idle.TryGetValue(id, out var ciphers) && ciphers.TryTake(out var cipher) ? cipher
+        : keys.SealingKey(id) is { } key ? new AesGcm(key, TagLength)
         : null;
+
+    private void Return(byte id, AesGcm cipher) => idle.GetOrAdd(id, static _ => []).Add(cipher);
 }
