@@ -64,6 +64,12 @@ public sealed class AppendFaultTests(TestDatabase databases) : IDisposable
         (await service.ReasonAsync("ada@museum.example")).ShouldBe("given");
 
         data.KillPostmaster();
+        while ((await service.PostAsync("/v1/checks", new JsonObject { ["address"] = "ada@museum.example", ["purpose"] = "newsletter" })).StatusCode == HttpStatusCode.OK)
+        {
+            // Its sessions outlive it for a moment.
+            await Task.Delay(5, TestContext.Current.CancellationToken);
+        }
+
         for (var n = 0; n < 3; n++)
         {
             foreach (var (path, body) in new[]
@@ -140,8 +146,7 @@ public sealed class AppendFaultTests(TestDatabase databases) : IDisposable
         {
             while (acknowledged.Count < events * fault / (faults + 1))
             {
-                writing.ShouldAllBe(task => !task.IsFaulted);
-                await Task.Delay(2);
+                await (writing.Find(task => task.IsFaulted) ?? Task.Delay(2));
             }
 
             await strike();
