@@ -37,6 +37,7 @@ public static class LedgerService
         builder.Services
             .AddLedger(publicUrl, database, keys, clock)
             .AddHttpConventions()
+            .AddEvents()
             .AddChecks()
             .AddPages()
             .AddUnsubscribe()
@@ -56,7 +57,6 @@ public static class LedgerService
         app.MapPurposes();
         app.MapNotices();
         app.MapEvents();
-        app.MapImport();
         app.MapChecks();
         app.MapUnsubscribeLinks();
         app.MapUnsubscribe();

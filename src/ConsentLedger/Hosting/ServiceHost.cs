@@ -1,5 +1,4 @@
 using ConsentLedger.Database;
-using ConsentLedger.Events;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
@@ -12,9 +11,6 @@ namespace ConsentLedger.Hosting;
 /// <summary>What every feature builds on, in the container.</summary>
 public static class ServiceHost
 {
-    /// <summary>The largest ordinary request body, in bytes.</summary>
-    public const long MaxRequestBody = 1024 * 1024;
-
     /// <summary>
     /// Adds the ledger and what lies under it. Whoever calls has opened the database and holds its keys, and outlives
     /// the host.
@@ -34,7 +30,6 @@ public static class ServiceHost
             .AddSingleton<PurposeCatalogue>()
             .AddSingleton<LedgerMetrics>()
             .AddSingleton<LedgerStore>()
-            .AddSingleton<Importer>()
             .AddSingleton<UnsubscribeLinks>()
             .AddSingleton<ApiKeyCatalogue>();
     }
@@ -44,11 +39,7 @@ public static class ServiceHost
     {
         services.ConfigureHttpJsonOptions(options => JsonConventions.Apply(options.SerializerOptions));
         services.Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true);
-        services.Configure<Microsoft.AspNetCore.Server.Kestrel.Core.KestrelServerOptions>(options =>
-        {
-            options.AddServerHeader = false;
-            options.Limits.MaxRequestBodySize = MaxRequestBody;
-        });
+        services.Configure<Microsoft.AspNetCore.Server.Kestrel.Core.KestrelServerOptions>(options => options.AddServerHeader = false);
         services.AddExceptionHandler<ProblemHandling>();
         services.AddAuthentication(ApiKeyAuthentication.SchemeName)
             .AddScheme<AuthenticationSchemeOptions, ApiKeyAuthentication>(ApiKeyAuthentication.SchemeName, null);
@@ -70,6 +61,7 @@ public static class ServiceHost
         });
         app.UseAuthentication();
         app.UseAuthorization();
+        app.UseBodyLimit();
         app.UseMiddleware<Idempotency>();
         return app;
     }

@@ -19,7 +19,13 @@ internal sealed partial class ProblemHandling(ILogger<ProblemHandling> log) : IE
             return true;
         }
 
-        await Answer(exception).ExecuteAsync(httpContext);
+        var problem = Answer(exception);
+        if (problem.Type == ProblemType.PayloadTooLarge)
+        {
+            await BodyLimit.ReadAwayAsync(httpContext);
+        }
+
+        await problem.ExecuteAsync(httpContext);
         return true;
     }
 

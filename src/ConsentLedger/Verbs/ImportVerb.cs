@@ -35,7 +35,7 @@ internal static class ImportVerb
             _ => throw new StartupException("The file's name ends in .csv, .ndjson or .jsonl: that says how it is written."),
         };
         await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
-        await using var services = installation.Services(services => services.AddSingleton<Importer>());
+        await using var services = installation.Services(services => services.AddEvents());
         await using var list = file.OpenRead();
         ImportReport? report;
         ImportFault? fault;

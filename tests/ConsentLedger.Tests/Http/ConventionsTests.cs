@@ -10,7 +10,6 @@ public sealed class ConventionsTests(TestDatabase databases)
     private static readonly JsonObject Newsletter = new() { ["name"] = "Newsletter", ["channel"] = "email", ["basis"] = "consent" };
 
     [Theory]
-    [InlineData("/")]
     [InlineData("/v1")]
     [InlineData("/v1/nothing")]
     [InlineData("/v1/purposes/newsletter/notices/first")]
