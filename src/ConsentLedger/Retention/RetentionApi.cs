@@ -37,6 +37,7 @@ public static class RetentionApi
             .WithName("PreviewRetention").WithSummary("Counts what would be purged now, and within 30 and 90 days");
         retention.MapPost("/runs", RequestAsync)
             .RequireScope(Scope.RetentionRun)
+            .AcceptsIdempotencyKey()
             .Refuses(ProblemType.PurposeNotPermitted)
             .WithExample(new PurgeRunRequest { DryRun = false }, Example with { Status = PurgeStatus.Pending, StartedAt = null, FinishedAt = null, Purged = new PurgeCounts(0, 0, 0, 0, 0, 0), Expired = 0, HeldBack = 0 })
             .WithName("RequestPurgeRun").WithSummary("Asks for a purge run");

@@ -128,7 +128,7 @@ public sealed class PurgeProperties(TestDatabase databases)
             new ConsentEvent
             {
                 SubscriberId = service.Services.GetRequiredService<SubscriberIds>().Of(address),
-                Id = Ledger.EventId.New(occurredAt),
+                Id = EventId.New(occurredAt),
                 Purpose = purpose,
                 Kind = step.Kind,
                 Basis = purpose.IsFacet ? null : step.Kind == EventKind.Permitted ? LawfulBasis.SoftOptIn : LawfulBasis.Consent,
