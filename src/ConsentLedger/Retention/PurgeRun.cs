@@ -24,6 +24,12 @@ public sealed record PurgeRun(
 }
 
 /// <summary>How many records went by each rule: events with their evidence, evidence alone, or addresses.</summary>
+/// <param name="Ended">Events of purposes that ended.</param>
+/// <param name="Lapsed">Events of consents that lapsed.</param>
+/// <param name="Pending">Requests that nothing followed.</param>
+/// <param name="Evidence">Evidence that went before its event.</param>
+/// <param name="Facets">Events at <c>*</c>; what they forbid stays in force.</param>
+/// <param name="Address">Addresses of subscribers of whom no event is left.</param>
 public sealed record PurgeCounts(long Ended, long Lapsed, long Pending, long Evidence, long Facets, long Address)
 {
     /// <summary>All together.</summary>

@@ -27,21 +27,36 @@ public static class RetentionApi
         var retention = app.MapGroup("/v1/retention").WithTags("Retention");
         retention.MapGet("/preview", PreviewAsync)
             .RequireScope(Scope.RetentionRead)
+            .WithExample(answer: new RetentionPreview(
+                new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero),
+                [
+                    new RetentionPreviewItem("newsletter", PurgeRule.Lapsed, 12, 15, 31),
+                    new RetentionPreviewItem("newsletter", PurgeRule.Pending, 3, 9, 9),
+                    new RetentionPreviewItem(PurposeKey.All, PurgeRule.Address, 8, 14, 20),
+                ]))
             .WithName("PreviewRetention").WithSummary("Counts what would be purged now, and within 30 and 90 days");
         retention.MapPost("/runs", RequestAsync)
             .RequireScope(Scope.RetentionRun)
             .AcceptsIdempotencyKey()
             .Refuses(ProblemType.PurposeNotPermitted)
+            .WithExample(new PurgeRunRequest { DryRun = false }, Example with { Status = PurgeStatus.Pending, StartedAt = null, FinishedAt = null, Purged = new PurgeCounts(0, 0, 0, 0, 0, 0), Expired = 0, HeldBack = 0 })
             .WithName("RequestPurgeRun").WithSummary("Asks for a purge run");
         retention.MapGet("/runs/{id}", GetAsync)
             .RequireScope(Scope.RetentionRead)
             .Refuses(ProblemType.PurposeNotPermitted, ProblemType.NotFound)
+            .WithExample(answer: Example)
             .WithName("GetPurgeRun").WithSummary("Shows a purge run");
         retention.MapGet("/runs", ListAsync)
             .RequireScope(Scope.RetentionRead)
             .Refuses(ProblemType.PurposeNotPermitted)
+            .WithExample(answer: new Page<PurgeRun>([Example], null))
             .WithName("ListPurgeRuns").WithSummary("Lists purge runs, the last first");
     }
+
+    private static readonly PurgeRun Example = new(
+        Guid.Parse("019aab3c-5f00-7c3e-9a41-5d0f6b2c8e17"), PurgeStatus.Completed, PurgeTrigger.Api, DryRun: false,
+        new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero), new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero),
+        new DateTimeOffset(2026, 11, 22, 9, 30, 2, TimeSpan.Zero), new PurgeCounts(0, 12, 3, 0, 0, 8), Expired: 5, HeldBack: 1);
 
     /// <summary>What is asked for.</summary>
     public sealed record PurgeRunRequest

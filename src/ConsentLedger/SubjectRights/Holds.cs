@@ -25,6 +25,9 @@ public static class Holds
         hold.MapPut("/", PutAsync)
             .RequireScope(Scope.RightsWrite)
             .Refuses(ProblemType.PurposeNotPermitted)
+            .WithExample(
+                new HoldRequest { Reason = "A claim is pending" },
+                new Hold(SubscriberId.Parse("5b1d7c3e-2f0a-4c7d-8e69-1a2b3c4d5e6f", null), "A claim is pending", new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero)))
             .WithName("PlaceHold").WithSummary("Places a legal hold: nothing of this subscriber is purged");
         hold.MapDelete("/", DeleteAsync)
             .RequireScope(Scope.RightsWrite)
