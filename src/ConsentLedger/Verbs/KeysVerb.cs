@@ -115,7 +115,7 @@ internal static class KeysVerb
     private static ApiKeyCatalogue Keys(Installation installation)
     {
         DapperTypes.Register();
-        return new ApiKeyCatalogue(installation.Database.Service, installation.Keys, TimeProvider.System);
+        return new ApiKeyCatalogue(installation.Database, installation.Keys, TimeProvider.System);
     }
 
     private static string Day(DateTimeOffset time) => time.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);
