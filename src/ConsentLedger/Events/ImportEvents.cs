@@ -1,4 +1,5 @@
 using ConsentLedger.Http;
+using ConsentLedger.Ledger;
 using ConsentLedger.Security;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
@@ -12,12 +13,29 @@ public static class ImportEvents
     private const string Csv = "text/csv";
     private const string NdJson = "application/x-ndjson";
 
+    private const string ExampleRequest = """
+        address,purpose,kind,occurredAt,noticeVersion,sourceKind,sourceReference,evidence.ip
+        ada@example.org,newsletter,given,2026-05-02T10:15:00Z,1,web-form,Join page,192.0.2.7
+        bob@example.org,newsletter,withdrawn,2026-06-11T08:00:00Z,,phone,,
+
+        """;
+
+    private static readonly ImportReport ExampleAnswer = new(
+        4, 2, 0, 1, 1,
+        [
+            new ImportProblem(3, EventFaultCode.Resubscribes, Importer.WhyHeldBack),
+            new ImportProblem(4, EventFaultCode.InvalidAddress, "There is nothing before the @."),
+        ]);
+
     /// <summary>Maps the route.</summary>
     public static void MapImport(this IEndpointRouteBuilder app) =>
         app.MapPost("/v1/events/import", ImportAsync)
             .RequireScope(Scope.EventsImport)
             .Refuses(ProblemType.Validation, ProblemType.UnsupportedMediaType)
+            .AcceptsIdempotencyKey()
+            .StreamsBody()
             .WithMetadata(new DisableRequestSizeLimitAttribute())
+            .WithExample(ExampleRequest, ExampleAnswer)
             .WithTags("Events").WithName("ImportEvents").WithSummary("Imports a list of events");
 
     private static async Task<Results<Ok<ImportReport>, Problem>> ImportAsync(

@@ -30,6 +30,9 @@ public sealed record ImportOptions
 public sealed class Importer(
     LedgerDatabase database, PurposeCatalogue purposes, SubscriberIds subscribers, KeyRing keys, Sealer sealer, LedgerMetrics metrics, TimeProvider clock)
 {
+    /// <summary>What is said of a row that is held back.</summary>
+    internal const string WhyHeldBack = "This would bring back someone who said no; import with allowResubscribe=true if they have agreed since.";
+
     // As many pieces as are read, checked and written at the same time; each is a few megabytes when it is checked.
     private const int PiecesAhead = 3;
 
@@ -98,8 +101,7 @@ public sealed class Importer(
         void HoldBack(long line)
         {
             heldBack++;
-            problems.Add(new ImportProblem(
-                line, EventFaultCode.Resubscribes, "This would bring back someone who said no; import with allowResubscribe=true if they have agreed since."));
+            problems.Add(new ImportProblem(line, EventFaultCode.Resubscribes, WhyHeldBack));
         }
     }
 

@@ -37,7 +37,18 @@ public sealed class BulkAppend : IAsyncDisposable
     /// <summary>Opens a session with an empty stage.</summary>
     public static async Task<BulkAppend> OpenAsync(LedgerDatabase database, LedgerMetrics metrics, CancellationToken cancellation)
     {
+        // A batch is sorted and held in memory: more of it than the server gives each of many sessions. The ledger is
+        // looked up row by row, by primary key: a batch is small, the ledger may be huge, and a merge or a hash of the
+        // two would read the range between. Each batch is planned with its own values, so that the lines held back are
+        // hashed and not searched one by one.
         const string Sql = """
+            set work_mem = '64MB';
+            set temp_buffers = '64MB';
+            set jit = off;
+            set enable_seqscan = off;
+            set enable_hashjoin = off;
+            set enable_mergejoin = off;
+            set plan_cache_mode = force_custom_plan;
             create temporary table staged (
                 line             bigint       not null,
                 subscriber_id    uuid         not null,
@@ -251,7 +262,7 @@ public sealed class BulkAppend : IAsyncDisposable
             select count(distinct (subscriber_id, event_id))
             from staged
             where subscriber_id > $1 and subscriber_id <= $2
-                and not exists (select from unnest($3) held (line) where held.line = staged.line)
+                and line <> all ($3)
                 and not exists (
                     select from consent_event event
                     where event.subscriber_id = staged.subscriber_id and event.event_id = staged.event_id)
@@ -260,15 +271,22 @@ public sealed class BulkAppend : IAsyncDisposable
         return (long)(await command.ExecuteScalarAsync(cancellation))!;
     }
 
-    /// <summary>The append of <see cref="LedgerStore"/>, for a batch: the same tables in the same order, the same rule of precedence.</summary>
+    /// <summary>
+    /// The append of <see cref="LedgerStore"/>, for a batch: the same tables in the same order, the same rule of
+    /// precedence. Where another import of the same row is faster by a moment, the row's address and evidence are that
+    /// import's, and it alone gives the event its place in the outbox and the state.
+    /// </summary>
     private async Task<List<(EventKind Kind, long Count)>> AppendAsync(Guid after, Guid until, List<long> held, CancellationToken cancellation)
     {
         const string Sql = """
-            with wanted as materialized (
+            with fresh as materialized (
                 select distinct on (subscriber_id, event_id) *
                 from staged
                 where subscriber_id > $1 and subscriber_id <= $2
-                    and not exists (select from unnest($3) held (line) where held.line = staged.line)
+                    and line <> all ($3)
+                    and not exists (
+                        select from consent_event event
+                        where event.subscriber_id = staged.subscriber_id and event.event_id = staged.event_id)
                 order by subscriber_id, event_id, line
             ),
             appended as (
@@ -278,25 +296,24 @@ public sealed class BulkAppend : IAsyncDisposable
                 select
                     subscriber_id, event_id, purpose_id, kind, basis, notice_version, source_kind,
                     occurred_at, recorded_at, expires_at, evidence_digest, commitment, opening
-                from wanted
-                order by subscriber_id, event_id
+                from fresh
                 on conflict (subscriber_id, event_id) do nothing
                 returning subscriber_id, event_id, purpose_id, kind, basis, occurred_at, recorded_at, expires_at, commitment
             ),
             known as (
                 insert into subscriber (subscriber_id, address, recorded_at)
-                select distinct on (subscriber_id) subscriber_id, wanted.address, wanted.recorded_at
-                from appended join wanted using (subscriber_id, event_id)
-                where wanted.address is not null
-                order by subscriber_id, wanted.line
+                select distinct on (subscriber_id) subscriber_id, address, recorded_at
+                from fresh
+                where address is not null
+                order by subscriber_id, line
                 on conflict (subscriber_id) do nothing
             ),
             kept as (
                 insert into evidence (subscriber_id, event_id, purpose_id, occurred_at, sealed, opening)
-                select subscriber_id, event_id, wanted.purpose_id, wanted.occurred_at, wanted.evidence, wanted.evidence_opening
-                from appended join wanted using (subscriber_id, event_id)
-                where wanted.evidence is not null
-                order by subscriber_id, event_id
+                select subscriber_id, event_id, purpose_id, occurred_at, evidence, evidence_opening
+                from fresh
+                where evidence is not null
+                on conflict (subscriber_id, event_id) do nothing
             ),
             queued as (
                 insert into outbox (subscriber_id, event_id, purpose_id, kind, occurred_at, recorded_at, commitment)

@@ -10,8 +10,8 @@ namespace ConsentLedger.Pages;
 /// <param name="OnDark">As light as the dark scheme needs.</param>
 public sealed record Accent(string OnLight, string OnDark)
 {
-    /// <summary>A little more than the 4.5 that is asked for, so that rounding never falls below it.</summary>
-    public const double MinContrast = 4.7;
+    /// <summary>More than the 4.5 that is asked for: text on a button is read at a glance or not at all.</summary>
+    public const double MinContrast = 5;
 
     /// <summary>The darker surface of the light scheme, <c>--page</c> in the stylesheet.</summary>
     public const string LightPage = "#f6f5f1";
@@ -19,7 +19,7 @@ public sealed record Accent(string OnLight, string OnDark)
     /// <summary>The lighter surface of the dark scheme, <c>--card</c> in the stylesheet.</summary>
     public const string DarkCard = "#1d2023";
 
-    private const double Step = 0.02;
+    private const int Steps = 50;
 
     // What red, green and blue add to how bright a colour is.
     private static readonly double[] Weights = [0.2126, 0.7152, 0.0722];
@@ -33,7 +33,7 @@ public sealed record Accent(string OnLight, string OnDark)
             return false;
         }
 
-        accent = new Accent(Shade(text, toward: 0, LightPage), Shade(text, toward: 255, DarkCard));
+        accent = new Accent(FirstLegible(Darker(text), LightPage), FirstLegible(Lighter(text), DarkCard));
         return true;
     }
 
@@ -44,17 +44,30 @@ public sealed record Accent(string OnLight, string OnDark)
         return (Math.Max(a, b) + 0.05) / (Math.Min(a, b) + 0.05);
     }
 
-    private static string Shade(string colour, int toward, string surface)
-    {
-        var shade = colour;
-        for (var part = 0.0; part <= 1 && Contrast(shade, surface) < MinContrast; part += Step)
-        {
-            var mixed = Channels(colour).Select(channel => (int)Math.Round(channel + ((toward - channel) * part)));
-            shade = "#" + string.Concat(mixed.Select(channel => channel.ToString("x2", CultureInfo.InvariantCulture)));
-        }
+    private static string FirstLegible(IEnumerable<string> shades, string surface) =>
+        shades.First(shade => Contrast(shade, surface) >= MinContrast);
 
-        return shade;
+    /// <summary>The colour, then darker and darker, down to black.</summary>
+    private static IEnumerable<string> Darker(string colour)
+    {
+        var channels = Channels(colour);
+        return Parts().Select(part => Write(channels.Select(channel => channel * (1 - part)))).Prepend(colour);
     }
+
+    /// <summary>The colour, then as bright as its hue can be at full strength, then paler and paler, up to white.</summary>
+    private static IEnumerable<string> Lighter(string colour)
+    {
+        var channels = Channels(colour);
+        var full = 255.0 / Math.Max(1, channels.Max());
+        var brighter = Parts().Select(part => Write(channels.Select(channel => channel * (1 + ((full - 1) * part)))));
+        var paler = Parts().Select(part => Write(channels.Select(channel => (channel * full) + ((255 - (channel * full)) * part))));
+        return brighter.Concat(paler).Prepend(colour);
+    }
+
+    private static IEnumerable<double> Parts() => Enumerable.Range(1, Steps).Select(step => (double)step / Steps);
+
+    private static string Write(IEnumerable<double> channels) =>
+        "#" + string.Concat(channels.Select(channel => ((int)Math.Round(channel)).ToString("x2", CultureInfo.InvariantCulture)));
 
     private static double Luminance(string colour) =>
         Channels(colour)

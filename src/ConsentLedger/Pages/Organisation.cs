@@ -21,7 +21,7 @@ public sealed record Organisation(string? Name, Accent Accent, Logo? Logo)
         }
 
         var name = settings["Controller:Name"]?.Trim();
-        var logo = settings["Brand:Logo"] is { Length: > 0 } file ? Logo.Read(file, settings["DataDirectory"] ?? "data") : null;
+        var logo = settings["Brand:Logo"] is { Length: > 0 } file ? Logo.Read(file, settings["DataDirectory"] ?? string.Empty) : null;
         return new Organisation(string.IsNullOrEmpty(name) ? null : name, accent, logo);
     }
 }

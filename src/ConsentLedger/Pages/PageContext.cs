@@ -15,15 +15,17 @@ public sealed class PageContext
         var services = context.RequestServices;
         Organisation = services.GetRequiredService<Organisation>();
         assets = services.GetRequiredService<SiteAssets>();
-        basePath = new Uri(services.GetRequiredService<PublicUrl>().Link("/")).AbsolutePath.TrimEnd('/');
+        var publicUrl = services.GetRequiredService<PublicUrl>();
+        basePath = new Uri(publicUrl.Link("/")).AbsolutePath.TrimEnd('/');
+        OrganisationName = Organisation.Name ?? publicUrl.Host;
         Texts = PageTexts.For(context.Request);
     }
 
     /// <summary>Whose service this is.</summary>
     public Organisation Organisation { get; }
 
-    /// <summary>What it is called in a sentence; where no name is set, that of the service.</summary>
-    public string OrganisationName => Organisation.Name ?? "ConsentLedger";
+    /// <summary>What it is called in a sentence; while no name is set, where it is found.</summary>
+    public string OrganisationName { get; }
 
     /// <summary>The words, in the language asked for.</summary>
     public PageTexts Texts { get; }

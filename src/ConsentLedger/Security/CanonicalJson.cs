@@ -20,31 +20,60 @@ public static class CanonicalJson
     /// <summary>Writes an object of strings, numbers, booleans, nulls and objects of these; anything else throws.</summary>
     public static byte[] Write(IReadOnlyDictionary<string, object?> value)
     {
-        var text = new ArrayBufferWriter<byte>(512);
+        var text = buffer ??= new ArrayBufferWriter<byte>(1024);
+        text.ResetWrittenCount();
         WriteObject(text, value);
-        return text.WrittenSpan.ToArray();
+        var written = text.WrittenSpan.ToArray();
+        if (text.Capacity > LargestKept)
+        {
+            buffer = null;
+        }
+
+        return written;
     }
+
+    // Every event is written twice or three times on its way in; one buffer a thread does for all of them.
+    private const int LargestKept = 64 * 1024;
+
+    [ThreadStatic]
+    private static ArrayBufferWriter<byte>? buffer;
 
     private static void WriteObject(ArrayBufferWriter<byte> text, IReadOnlyDictionary<string, object?> value)
     {
         // §3.2.3: members in the order of their names' UTF-16 code units, which is what ordinal means here.
-        text.Write("{"u8);
-        var first = true;
-        foreach (var name in value.Keys.Order(StringComparer.Ordinal))
+        var members = ArrayPool<KeyValuePair<string, object?>>.Shared.Rent(value.Count);
+        var count = 0;
+        var sorted = true;
+        foreach (var member in value)
         {
-            if (!first)
+            sorted &= count == 0 || string.CompareOrdinal(members[count - 1].Key, member.Key) < 0;
+            members[count++] = member;
+        }
+
+        if (!sorted)
+        {
+            Array.Sort(members, 0, count, ByName);
+        }
+
+        text.Write("{"u8);
+        for (var i = 0; i < count; i++)
+        {
+            if (i > 0)
             {
                 text.Write(","u8);
             }
 
-            first = false;
-            WriteString(text, name);
+            WriteString(text, members[i].Key);
             text.Write(":"u8);
-            WriteValue(text, value[name]);
+            WriteValue(text, members[i].Value);
         }
 
         text.Write("}"u8);
+        ArrayPool<KeyValuePair<string, object?>>.Shared.Return(members, clearArray: true);
     }
+
+    private static readonly Comparer<KeyValuePair<string, object?>> ByName =
+        Comparer<KeyValuePair<string, object?>>.Create((left, right) => string.CompareOrdinal(left.Key, right.Key));
 
     private static void WriteValue(ArrayBufferWriter<byte> text, object? value)
     {
@@ -61,7 +90,8 @@ public static class CanonicalJson
                 break;
             case int or long:
                 var integer = Convert.ToInt64(value, CultureInfo.InvariantCulture);
-                ArgumentOutOfRangeException.ThrowIfGreaterThan(Math.Abs(integer), LargestInteger, nameof(value));
+                ArgumentOutOfRangeException.ThrowIfGreaterThan(integer, LargestInteger, nameof(value));
+                ArgumentOutOfRangeException.ThrowIfLessThan(integer, -LargestInteger, nameof(value));
                 integer.TryFormat(text.GetSpan(20), out var written, provider: CultureInfo.InvariantCulture);
                 text.Advance(written);
                 break;
@@ -91,9 +121,12 @@ public static class CanonicalJson
     private static readonly SearchValues<char> Escaped =
         SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(code => (char)code), '"', '\\']);
 
+    // Half a surrogate pair throws: put in its place, U+FFFD would give two texts one form.
+    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     private static void WriteUtf8(ArrayBufferWriter<byte> text, ReadOnlySpan<char> characters)
     {
-        var written = Encoding.UTF8.GetBytes(characters, text.GetSpan(Encoding.UTF8.GetMaxByteCount(characters.Length)));
+        var written = Utf8.GetBytes(characters, text.GetSpan(Utf8.GetMaxByteCount(characters.Length)));
         text.Advance(written);
     }
 

@@ -16,7 +16,13 @@ public static class UnsubscribeLinksApi
         app.MapPost("/v1/unsubscribe-links", MakeAsync)
             .RequireScope(Scope.ChecksRead)
             .Refuses(ProblemType.Validation, ProblemType.PurposeNotPermitted, ProblemType.NotFound)
+            .WithExample(new UnsubscribeLinkRequest { Address = "ada@example.org", Purpose = "newsletter" }, Example)
             .WithTags("Unsubscribe").WithName("MakeUnsubscribeLink").WithSummary("Makes the link and the header fields of one message");
+
+    private const string ExampleUrl = "https://consent.museum.example/u/AQEAAAABNpZ2i1xWTe6yQ0rEw2F0b0rJ3mXh9T1uVn8KQyZcP2o";
+
+    private static readonly UnsubscribeLink Example = new(
+        ExampleUrl, new UnsubscribeHeaders($"<{ExampleUrl}>", UnsubscribeHeaders.OneClick, "<newsletter.consent.museum.example>"));
 
     /// <summary>Who is written to, and for what.</summary>
     public sealed record UnsubscribeLinkRequest

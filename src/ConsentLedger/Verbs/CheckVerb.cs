@@ -3,10 +3,7 @@ using System.Globalization;
 using System.IO.Pipelines;
 using ConsentLedger.Checks;
 using ConsentLedger.Database;
-using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
-using ConsentLedger.Security;
-using ConsentLedger.Subscribers;
 
 namespace ConsentLedger.Verbs;
 
@@ -36,13 +33,8 @@ internal static class CheckVerb
         }
 
         await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
-        await using var reader = new CheckReader(installation.Database);
-        var settings = installation.Settings;
-        var checks = new ListChecks(
-            reader,
-            new SubscriberIds(installation.Keys),
-            new UnsubscribeLinks(installation.Keys, new PublicUrl(settings.PublicUrl ?? new Uri("http://localhost:8080"))),
-            TimeProvider.System);
+        await using var services = installation.Services(services => services.AddChecks());
+        var checks = services.GetRequiredService<ListChecks>();
         var key = PurposeKey.TryParse(purposeKey, null, out var known) ? known : throw new StartupException(PurposeKey.Rule);
         await using var list = file.OpenRead();
         var addresses = new AddressReader(list, FormatOf(file));

@@ -34,6 +34,7 @@ public sealed class UnsubscribeTests(TestDatabase databases)
         var state = await service.StateAsync();
         state!.Value.Kind.ShouldBe(EventKind.Withdrawn);
         state.Value.Since.ShouldBe(TestService.Start);
+        (await service.ReasonAsync(UnsubscribeScene.Ada)).ShouldBe("withdrawn");
     }
 
     [Fact]
@@ -376,12 +377,9 @@ public sealed class UnsubscribeTests(TestDatabase databases)
     [Fact]
     public async Task While_the_database_is_away_the_page_is_shown_and_its_button_works()
     {
-        using var relay = DatabaseRelay.To(await databases.CreateLedgerAsync());
-        await using var service = await TestService.StartAsync(relay.ConnectionString, new KeyRing(MasterKey.Generate()), new(TestService.Start));
-        await service.PurposeAsync();
-        await service.ConsentAsync(LastYear);
+        await using var service = await SubscribedAsync();
         var link = await service.LinkAsync();
-        relay.TakeAway();
+        await service.CutDatabaseAsync(databases);
 
         var asked = await service.OpenAsync(link);
         asked.StatusCode.ShouldBe(HttpStatusCode.OK);

@@ -1,0 +1,97 @@
+using ConsentLedger.BrowserTests;
+using Microsoft.Playwright;
+
+[assembly: AssemblyFixture(typeof(Chromium))]
+
+namespace ConsentLedger.BrowserTests;
+
+/// <summary>
+/// The one browser of a test run: the machine's own Chromium, nothing is downloaded. Without one the tests are skipped,
+/// unless <c>CI</c> says that there has to be one.
+/// </summary>
+public sealed class Chromium : IAsyncLifetime
+{
+    private static readonly string[] Names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome.exe", "msedge.exe"];
+
+    private IPlaywright? playwright;
+    private IBrowser? browser;
+
+    /// <summary>Where screenshots go: <c>CONSENTLEDGER_SCREENSHOTS</c>, else <c>artifacts/screenshots</c>, which git ignores.</summary>
+    public static string Screenshots { get; } = Directory.CreateDirectory(
+        Environment.GetEnvironmentVariable("CONSENTLEDGER_SCREENSHOTS") ?? Path.Combine(RepositoryRoot(), "artifacts", "screenshots")).FullName;
+
+    public async ValueTask InitializeAsync()
+    {
+        if (Find() is not { } path)
+        {
+            return;
+        }
+
+        playwright = await Playwright.CreateAsync();
+        browser = await playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions
+        {
+            ExecutablePath = path,
+            Args = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+        });
+    }
+
+    /// <summary>A fresh browser context as a person has it, with JavaScript off.</summary>
+    public Task<IBrowserContext> OpenAsync(Look look, string language = "en", bool javaScript = false)
+    {
+        if (browser is null)
+        {
+            const string Reason = "There is no Chromium on this machine: install one, or put one on the PATH.";
+            Assert.SkipUnless(Environment.GetEnvironmentVariable("CI") == "true", Reason);
+            Assert.Fail(Reason);
+        }
+
+        return browser!.NewContextAsync(new BrowserNewContextOptions
+        {
+            JavaScriptEnabled = javaScript,
+            Locale = language,
+            ColorScheme = look == Look.Dark ? ColorScheme.Dark : ColorScheme.Light,
+            ViewportSize = look == Look.Phone ? new ViewportSize { Width = 360, Height = 740 } : new ViewportSize { Width = 1100, Height = 860 },
+            DeviceScaleFactor = 2,
+        });
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (browser is not null)
+        {
+            await browser.DisposeAsync();
+        }
+
+        playwright?.Dispose();
+    }
+
+    private static string? Find()
+    {
+        var folders = (Environment.GetEnvironmentVariable("PATH") ?? string.Empty).Split(Path.PathSeparator).Prepend("/usr/bin");
+        return folders.SelectMany(folder => Names.Select(name => Path.Combine(folder, name))).FirstOrDefault(File.Exists);
+    }
+
+    private static string RepositoryRoot()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "ConsentLedger.sln")))
+        {
+            folder = folder.Parent;
+        }
+
+        return folder?.FullName ?? Path.GetTempPath();
+    }
+}
+
+/// <summary>How a page is looked at.</summary>
+public enum Look
+{
+    /// <summary>On a wide screen, light.</summary>
+    Light,
+
+    /// <summary>On a wide screen, dark.</summary>
+    Dark,
+
+    /// <summary>On a small phone, light.</summary>
+    Phone,
+}

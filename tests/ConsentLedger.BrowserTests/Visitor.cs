@@ -1,0 +1,76 @@
+using System.Collections.Concurrent;
+using Deque.AxeCore.Commons;
+using Deque.AxeCore.Playwright;
+using Microsoft.Playwright;
+
+namespace ConsentLedger.BrowserTests;
+
+/// <summary>
+/// Somebody with a browser, who watches what it fetches. Whatever they did, in the end nothing went to another origin,
+/// nothing failed, and no cookie is left.
+/// </summary>
+internal sealed class Visitor : IAsyncDisposable
+{
+    private readonly IBrowserContext context;
+    private readonly Uri origin;
+    private readonly ConcurrentBag<string> strays = [];
+
+    private Visitor(IBrowserContext context, IPage page, Uri origin)
+    {
+        this.context = context;
+        this.origin = origin;
+        Page = page;
+        page.Request += (_, request) => Note(request.Url, !request.Url.StartsWith(origin.AbsoluteUri, StringComparison.Ordinal));
+        page.RequestFailed += (_, request) => Note("failed: " + request.Url, true);
+        page.Console += (_, message) => Note("console: " + message.Text, message.Type == "error" && !message.Text.Contains("status of", StringComparison.Ordinal));
+    }
+
+    public IPage Page { get; }
+
+    public static async Task<Visitor> ComeAsync(Chromium chromium, Uri origin, Look look, string language, bool javaScript = false)
+    {
+        var context = await chromium.OpenAsync(look, language, javaScript);
+        return new Visitor(context, await context.NewPageAsync(), origin);
+    }
+
+    public async Task<IResponse> GoAsync(string path) => (await Page.GotoAsync(new Uri(origin, path).AbsoluteUri))!;
+
+    /// <summary>Does what posts a form, and waits for the page that answers.</summary>
+    public async Task SubmitAsync(Func<Task> act)
+    {
+        var answer = await Page.RunAndWaitForResponseAsync(act, response => response.Request.Method == "POST");
+        await answer.FinishedAsync();
+        await Page.WaitForLoadStateAsync();
+    }
+
+    /// <summary>What stands on whatever has the focus.</summary>
+    public Task<string> FocusedTextAsync() => Page.Locator(":focus").InnerTextAsync();
+
+    /// <summary>A picture for people to look at.</summary>
+    public Task PictureAsync(string name) =>
+        Page.ScreenshotAsync(new PageScreenshotOptions { Path = Path.Combine(Chromium.Screenshots, name + ".png"), FullPage = true });
+
+    /// <summary>Axe finds nothing, by WCAG 2.2 AA and by its best practices, and nothing is wider than the screen.</summary>
+    public async Task ShouldBeAccessibleAsync()
+    {
+        var result = await Page.RunAxe(new AxeRunOptions { Rules = new() { ["target-size"] = new RuleOptions { Enabled = true } } });
+        result.Violations.Select(violation => $"{violation.Id}: {violation.Help} {string.Join(' ', violation.Nodes.Select(node => node.Html))}").ShouldBeEmpty(Page.Url);
+        var (width, shown) = (await Page.EvaluateAsync<int>("document.documentElement.scrollWidth"), Page.ViewportSize!.Width);
+        width.ShouldBeLessThanOrEqualTo(shown, Page.Url);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        strays.ShouldBeEmpty();
+        (await context.CookiesAsync()).ShouldBeEmpty();
+        await context.DisposeAsync();
+    }
+
+    private void Note(string what, bool stray)
+    {
+        if (stray)
+        {
+            strays.Add(what);
+        }
+    }
+}
