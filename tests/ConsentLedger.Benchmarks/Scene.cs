@@ -38,7 +38,7 @@ internal sealed class Scene : IAsyncDisposable
             .AddInMemoryCollection([new("ConsentLedger:DataDirectory", folder.FullName)]).Build());
         var scene = new Scene(folder, await Installation.OpenAsync(settings, TimeProvider.System, null, CancellationToken.None));
         DapperTypes.Register();
-        var keys = new ApiKeyCatalogue(scene.Installation.Database.Service, scene.Installation.Keys, TimeProvider.System);
+        var keys = new ApiKeyCatalogue(scene.Installation.Database, scene.Installation.Keys, TimeProvider.System);
         (scene.Key, _) = await keys.CreateAsync("benchmark", Scope.All, null, null, CancellationToken.None);
         await scene.FillAsync(subscribers);
         return scene;

@@ -1,6 +1,8 @@
+using System.Globalization;
 using System.Text.Json.Serialization;
 using ConsentLedger.Database;
 using ConsentLedger.Http;
+using ConsentLedger.Ledger;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;
 
@@ -21,13 +23,15 @@ public static class Health
             .WithName("GetLiveness").WithSummary("Says whether the process is running");
         routes.MapGet("/ready", ReadyAsync)
             .Refuses(ProblemType.LedgerUnavailable)
-            .WithExample(answer: new HealthView(HealthStatus.Ready))
+            .WithExample(answer: new HealthView(HealthStatus.Ready, UnsubscribesSpooled: 0))
             .WithName("GetReadiness").WithSummary("Says whether requests can be answered: the database is there and up to date");
     }
 
     /// <summary>How the service is.</summary>
     /// <param name="Status">In one word.</param>
-    public sealed record HealthView(HealthStatus Status);
+    /// <param name="UnsubscribesSpooled">Of a service that is ready: how many unsubscribes still wait on its disk to be applied.</param>
+    public sealed record HealthView(
+        HealthStatus Status, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? UnsubscribesSpooled = null);
 
     /// <summary>How a service can be.</summary>
     [JsonConverter(typeof(LabelJsonConverter<HealthStatus>))]
@@ -43,7 +47,7 @@ public static class Health
     // Nothing is looked at: a service whose database is away must not be restarted for it.
     private static Ok<HealthView> Live() => TypedResults.Ok(new HealthView(HealthStatus.Live));
 
-    private static async Task<Results<Ok<HealthView>, Problem>> ReadyAsync(NpgsqlDataSource database, CancellationToken cancellation)
+    private static async Task<Results<Ok<HealthView>, Problem>> ReadyAsync(NpgsqlDataSource database, LedgerMetrics metrics, CancellationToken cancellation)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         deadline.CancelAfter(Patience);
@@ -51,18 +55,22 @@ public static class Health
         {
             await using var connection = await database.OpenConnectionAsync(deadline.Token);
             return await Migrator.IsCurrentAsync(connection, deadline.Token)
-                ? TypedResults.Ok(new HealthView(HealthStatus.Ready))
-                : Unready("The database lacks migrations of this version. Run: consentledger migrate.");
+                ? TypedResults.Ok(new HealthView(HealthStatus.Ready, metrics.UnsubscribesSpooled))
+                : Unready("The database lacks migrations of this version. Run: consentledger migrate.", metrics);
         }
         catch (NpgsqlException)
         {
-            return Unready("The database does not answer.");
+            return Unready("The database does not answer.", metrics);
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            return Unready("The database does not answer in time.");
+            return Unready("The database does not answer in time.", metrics);
         }
     }
 
-    private static Problem Unready(string reason) => new(ProblemType.LedgerUnavailable, reason);
+    private static Problem Unready(string reason, LedgerMetrics metrics) => new(
+        ProblemType.LedgerUnavailable,
+        metrics.UnsubscribesSpooled is var waiting and > 0
+            ? string.Create(CultureInfo.InvariantCulture, $"{reason} Unsubscribes that wait for it on disk: {waiting}.")
+            : reason);
 }

@@ -12,6 +12,9 @@ namespace ConsentLedger.Checks;
 /// <summary><c>POST /v1/checks</c>: one address, one purpose, one answer with its reason.</summary>
 public static class Check
 {
+    // A full queue is some tens of round trips long.
+    private static readonly TimeSpan WhenFull = TimeSpan.FromSeconds(1);
+
     /// <summary>Maps the route.</summary>
     public static void MapCheck(this IEndpointRouteBuilder app) =>
         app.MapPost("/v1/checks", HandleAsync)
@@ -77,7 +80,17 @@ public static class Check
         }
 
         var subscriber = subscribers.Of(address);
-        if (!PurposeKey.TryParse(request.Purpose, null, out var key) || await reader.ReadAsync(key, subscriber, cancellation) is not { } reading)
+        CheckReading? reading;
+        try
+        {
+            reading = PurposeKey.TryParse(request.Purpose, null, out var key) ? await reader.ReadAsync(key, subscriber, cancellation) : null;
+        }
+        catch (CheckQueueFullException)
+        {
+            return new Problem(ProblemType.RateLimited) { RetryAfter = WhenFull };
+        }
+
+        if (reading is null)
         {
             return Problem.NotFound("There is no such purpose.");
         }

@@ -1,12 +1,10 @@
 using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Text.Json.Serialization;
-using ConsentLedger.Database;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
-using ConsentLedger.Subscribers;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Mvc;
 
@@ -60,10 +58,8 @@ public static class CheckBatch
         [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? UnsubscribeUrl);
 
     private static async Task<Results<Ok<BatchAnswer>, Problem>> HandleAsync(
-        BatchRequest request, HttpContext context, CheckReader reader, SubscriberIds subscribers, UnsubscribeLinks links, LedgerMetrics metrics,
-        TimeProvider clock, CancellationToken cancellation)
+        BatchRequest request, HttpContext context, ListChecks checks, LedgerMetrics metrics, CancellationToken cancellation)
     {
-        var now = Instant.Of(clock.GetUtcNow());
         var errors = new InputErrors();
         var purposeKey = errors.RequireText("purpose", request.Purpose, 64);
         if (request.Addresses is not { Length: >= 1 and <= MaxAddresses })
@@ -81,31 +77,15 @@ public static class CheckBatch
             return new Problem(ProblemType.PurposeNotPermitted);
         }
 
-        var given = request.Addresses!;
-        var addresses = Array.ConvertAll(given, text => Address.TryParse(text, out var address, out _) ? address : null);
-        var ids = Array.ConvertAll(addresses, address => address is null ? default : subscribers.Of(address));
         if (!PurposeKey.TryParse(purposeKey, null, out var key)
-            || await reader.ReadManyAsync(key, ids, cancellation) is not { Purpose: { } purpose, States: var states })
+            || await checks.DecideAsync(key, request.Addresses!, withLinks: true, cancellation) is not { } list)
         {
             return Problem.NotFound("There is no such purpose.");
         }
 
-        var allowed = 0;
-        var results = new BatchResult[given.Length];
-        for (var i = 0; i < given.Length; i++)
-        {
-            var decision = addresses[i]?.Fits(purpose.Channel) == true ? states[i].Decide(purpose, now) : Decision.Deny(CheckReason.InvalidAddress);
-            allowed += decision.Allowed ? 1 : 0;
-            results[i] = new BatchResult(
-                given[i], decision.Allowed, decision.Reason,
-                decision.Allowed && purpose.Channel == Channel.Email ? links.UrlFor(purpose.Id, ids[i]) : null);
-        }
-
-        foreach (var reason in results.CountBy(result => result.Reason))
-        {
-            metrics.Checked(reason.Key, reason.Value);
-        }
-
-        return TypedResults.Ok(new BatchAnswer(purpose.Key, now, allowed, given.Length - allowed, results));
+        list.CountIn(metrics);
+        var results = list.Results.Select(result => new BatchResult(result.Given, result.Decision.Allowed, result.Decision.Reason, result.UnsubscribeUrl)).ToList();
+        var allowed = results.Count(result => result.Allowed);
+        return TypedResults.Ok(new BatchAnswer(list.Purpose.Key, list.CheckedAt, allowed, results.Count - allowed, results));
     }
 }

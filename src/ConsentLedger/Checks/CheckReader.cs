@@ -24,8 +24,8 @@ public sealed class CheckReader : IAsyncDisposable
 
     private const int MaxBatch = 512;
 
-    /// <summary>How many checks may wait; beyond it callers are told to come back.</summary>
-    private const int MaxWaiting = 8192;
+    /// <summary>How many lists may be read at once, whoever sends them: single checks keep connections to themselves.</summary>
+    private const int MaxLists = 4;
 
     private const string PurposesSql = """
         select purpose_id, key, channel::text, basis::text, ends_at
@@ -42,16 +42,19 @@ public sealed class CheckReader : IAsyncDisposable
             and (state.purpose_id = purpose.purpose_id or state.purpose_id <= 0)
         """;
 
+    private readonly LedgerDatabase ledger;
     private readonly NpgsqlDataSource database;
-    private readonly Channel<Pending> waiting = Channel.CreateBounded<Pending>(
-        new BoundedChannelOptions(MaxWaiting) { FullMode = BoundedChannelFullMode.Wait, SingleReader = false });
-
+    private readonly SemaphoreSlim lists = new(MaxLists);
+    private readonly Channel<Pending> waiting;
     private readonly Task[] readers;
 
     /// <summary>Starts the readers.</summary>
-    public CheckReader(LedgerDatabase database)
+    public CheckReader(LedgerDatabase ledger, CheckLimits? limits = null)
     {
-        this.database = database.Checks;
+        this.ledger = ledger;
+        database = ledger.Checks;
+        waiting = Channel.CreateBounded<Pending>(
+            new BoundedChannelOptions((limits ?? new CheckLimits()).MaxWaiting) { FullMode = BoundedChannelFullMode.Wait, SingleReader = false });
         readers = [.. Enumerable.Range(0, Readers).Select(_ => Task.Run(ReadAsync))];
     }
 
@@ -59,6 +62,7 @@ public sealed class CheckReader : IAsyncDisposable
     /// What is known of a subscriber for a purpose now; null if there is no such purpose.
     /// </summary>
     /// <exception cref="NpgsqlException">The database can't be asked.</exception>
+    /// <exception cref="Polly.ExecutionRejectedException">The same, known from before or found out by waiting.</exception>
     /// <exception cref="CheckQueueFullException">More checks are waiting than can be answered soon.</exception>
     public Task<CheckReading?> ReadAsync(PurposeKey purpose, SubscriberId subscriber, CancellationToken cancellation)
     {
@@ -73,9 +77,17 @@ public sealed class CheckReader : IAsyncDisposable
         var keys = new string[subscribers.Count];
         Array.Fill(keys, purpose.ToString());
         var ids = subscribers.Select(subscriber => subscriber.Value).ToArray();
-        var (purposes, states) = await DatabaseResilience.Repeatable.ExecuteAsync(
-            async token => await ReadBatchAsync([purpose.ToString()], ids, keys, token), cancellation);
-        return (purposes.GetValueOrDefault(purpose.ToString()), states);
+        await lists.WaitAsync(cancellation);
+        try
+        {
+            var (purposes, states) = await ledger.LongReads.ExecuteAsync(
+                async token => await ReadBatchAsync([purpose.ToString()], ids, keys, token), cancellation);
+            return (purposes.GetValueOrDefault(purpose.ToString()), states);
+        }
+        finally
+        {
+            lists.Release();
+        }
     }
 
     /// <inheritdoc />
@@ -83,6 +95,7 @@ public sealed class CheckReader : IAsyncDisposable
     {
         waiting.Writer.TryComplete();
         await Task.WhenAll(readers);
+        lists.Dispose();
     }
 
     private async Task ReadAsync()
@@ -121,7 +134,7 @@ public sealed class CheckReader : IAsyncDisposable
             }
 
             var distinct = batch.Count == 1 ? keys : [.. keys.Distinct(StringComparer.Ordinal)];
-            var (purposes, states) = await DatabaseResilience.Repeatable.ExecuteAsync(
+            var (purposes, states) = await ledger.ShortWork.ExecuteAsync(
                 static async (state, token) => await state.Reader.ReadBatchAsync(state.Distinct, state.Ids, state.Keys, token),
                 (Reader: this, Distinct: distinct, Ids: ids, Keys: keys),
                 CancellationToken.None);
@@ -197,6 +210,10 @@ public sealed class CheckReader : IAsyncDisposable
 /// <param name="Purpose">The purpose's terms.</param>
 /// <param name="State">What is known of the subscriber.</param>
 public sealed record CheckReading(PurposeTerms Purpose, SubscriberState State);
+
+/// <summary>How much a service takes on.</summary>
+/// <param name="MaxWaiting">How many single checks may wait; beyond it callers are told to come back.</param>
+public sealed record CheckLimits(int MaxWaiting = 8192);
 
 /// <summary>More checks are waiting than can be answered soon.</summary>
 public sealed class CheckQueueFullException() : Exception("More checks are waiting than can be answered soon.");

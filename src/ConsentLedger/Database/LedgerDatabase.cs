@@ -1,4 +1,5 @@
 using Npgsql;
+using Polly;
 
 namespace ConsentLedger.Database;
 
@@ -30,6 +31,9 @@ public sealed class LedgerDatabase : IAsyncDisposable
         Service = Open("service", ForRole("consentledger_service", connections: 64));
         Checks = Open("checks", ForRole("consentledger_service", connections: 8, IndexOnly));
         Purge = Open("purge", ForRole("consentledger_purge", connections: 4));
+        var circuit = DatabaseResilience.NewCircuit();
+        ShortWork = DatabaseResilience.Behind(circuit, TimeSpan.FromSeconds(3));
+        LongReads = DatabaseResilience.Behind(circuit, TimeSpan.FromSeconds(30));
         owner = Open("owner", Unpooled("consentledger_owner"));
         session = Open("session", Unpooled("consentledger_service"));
         login = Open("login", Unpooled(role: null));
@@ -43,6 +47,15 @@ public sealed class LedgerDatabase : IAsyncDisposable
 
     /// <summary>Runs as consentledger_purge: the only one that may delete history.</summary>
     public NpgsqlDataSource Purge { get; }
+
+    /// <summary>
+    /// For what many callers wait for and takes milliseconds: repeated where it may be, given up after three seconds, and
+    /// refused at once while the database is known to be away. What it runs may run twice.
+    /// </summary>
+    public ResiliencePipeline ShortWork { get; }
+
+    /// <summary>As <see cref="ShortWork"/>, for a read of thousands of rows; one circuit serves both.</summary>
+    public ResiliencePipeline LongReads { get; }
 
     /// <summary>A single connection as the owner, for migrations and rebuilding; it is not pooled.</summary>
     public NpgsqlConnection OpenAsOwner() => owner.CreateConnection();

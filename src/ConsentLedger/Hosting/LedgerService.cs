@@ -22,10 +22,11 @@ public static class LedgerService
     /// <param name="publicUrl">Where it is reached from outside.</param>
     /// <param name="database">The database, by role.</param>
     /// <param name="keys">The installation's keys.</param>
+    /// <param name="data">Where it keeps what is not in the database.</param>
     /// <param name="clock">The time.</param>
     /// <param name="configure">What a test sets beyond that.</param>
     public static WebApplication Build(
-        string[] arguments, PublicUrl publicUrl, LedgerDatabase database, KeyRing keys, TimeProvider clock,
+        string[] arguments, PublicUrl publicUrl, LedgerDatabase database, KeyRing keys, DataDirectory data, TimeProvider clock,
         Action<WebApplicationBuilder>? configure = null)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
@@ -35,6 +36,7 @@ public static class LedgerService
             ContentRootPath = AppContext.BaseDirectory,
         });
         builder.Services
+            .AddSingleton(data)
             .AddLedger(publicUrl, database, keys, clock)
             .AddHttpConventions()
             .AddEvents()

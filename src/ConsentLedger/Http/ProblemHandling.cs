@@ -35,7 +35,10 @@ internal sealed partial class ProblemHandling(ILogger<ProblemHandling> log) : IE
         {
             case BadHttpRequestException bad:
                 return Refuse(bad);
-            case NpgsqlException away when DatabaseResilience.IsAway(away):
+            case Polly.CircuitBreaker.BrokenCircuitException:
+                // Whoever opened the circuit has said so; in an outage this is every request.
+                return new Problem(ProblemType.LedgerUnavailable);
+            case var away when DatabaseResilience.MeansAway(away):
                 LogLedgerAway(away.GetType().Name, (away as PostgresException)?.SqlState);
                 return new Problem(ProblemType.LedgerUnavailable);
             default:

@@ -12,6 +12,7 @@ public sealed class LedgerMetrics : IDisposable
     private readonly Meter meter;
     private readonly Counter<long> events;
     private readonly Counter<long> checks;
+    private long spooled;
 
     /// <summary>Makes the instruments.</summary>
     public LedgerMetrics(IMeterFactory meters)
@@ -19,6 +20,16 @@ public sealed class LedgerMetrics : IDisposable
         meter = meters.Create(MeterName);
         events = meter.CreateCounter<long>("consentledger.events.appended", description: "Consent events appended, by kind.");
         checks = meter.CreateCounter<long>("consentledger.checks.answered", description: "Purpose checks answered, by reason.");
+        meter.CreateObservableGauge(
+            "consentledger.unsubscribes.spooled", () => UnsubscribesSpooled,
+            description: "Unsubscribes that wait on disk for the database to come back.");
+    }
+
+    /// <summary>How many unsubscribes wait on the disk of this instance for the database to come back.</summary>
+    public long UnsubscribesSpooled
+    {
+        get => Interlocked.Read(ref spooled);
+        set => Interlocked.Exchange(ref spooled, value);
     }
 
     /// <summary>Counts events that were appended.</summary>

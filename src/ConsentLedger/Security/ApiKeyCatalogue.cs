@@ -21,13 +21,14 @@ public sealed record ApiKeyRecord(
 /// The keys that were made. A key that was found is remembered for <see cref="Remembered"/>, so a revoked one stops
 /// within that time everywhere, and at once on the instance that revoked it.
 /// </summary>
-public sealed class ApiKeyCatalogue(NpgsqlDataSource database, KeyRing keys, TimeProvider clock)
+public sealed class ApiKeyCatalogue(LedgerDatabase ledger, KeyRing keys, TimeProvider clock)
 {
     /// <summary>How long a key that was found is remembered.</summary>
     public static readonly TimeSpan Remembered = TimeSpan.FromSeconds(5);
 
     private const string Columns = "key_id as id, name, scopes, purposes, created_at, expires_at, revoked_at";
 
+    private readonly NpgsqlDataSource database = ledger.Service;
     private readonly ConcurrentDictionary<string, (Caller Caller, DateTimeOffset Until)> known = new(StringComparer.Ordinal);
 
     /// <summary>Who shows this key, or null: not a key, not one of ours, revoked, expired.</summary>
@@ -45,7 +46,7 @@ public sealed class ApiKeyCatalogue(NpgsqlDataSource database, KeyRing keys, Tim
             return null;
         }
 
-        var record = await DatabaseResilience.Repeatable.ExecuteAsync(
+        var record = await ledger.ShortWork.ExecuteAsync(
             async token =>
             {
                 await using var connection = await database.OpenConnectionAsync(token);

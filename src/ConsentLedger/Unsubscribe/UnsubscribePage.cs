@@ -18,7 +18,8 @@ public static class UnsubscribePage
     private static readonly FormField OneClick = new("List-Unsubscribe", "One-Click");
 
     /// <summary>Adds what unsubscribing needs.</summary>
-    public static IServiceCollection AddUnsubscribe(this IServiceCollection services) => services.AddSingleton<Withdrawals>();
+    public static IServiceCollection AddUnsubscribe(this IServiceCollection services) =>
+        services.AddSingleton<Withdrawals>().AddSingleton<WithdrawalSpool>().AddHostedService<SpooledWithdrawals>();
 
     /// <summary>Maps the routes. There is no authentication: the token is all a mail program has.</summary>
     public static void MapUnsubscribe(this IEndpointRouteBuilder app)
@@ -36,17 +37,18 @@ public static class UnsubscribePage
 
     /// <summary>The page with the button. Link scanners fetch it, so it changes nothing and shows nothing of anybody (FACTS 5, 65).</summary>
     private static async Task<Results<PageResult<UnsubscribePrompt>, Problem>> AskAsync(
-        string token, KeyRing keys, PurposeCatalogue purposes, CancellationToken cancellation) =>
+        string token, KeyRing keys, PurposeCatalogue purposes, LedgerDatabase database, CancellationToken cancellation) =>
         Read(token, keys) is { } link
-            ? new PageResult<UnsubscribePrompt>(new { Purpose = await FindNameAsync(link, purposes, cancellation) })
+            ? new PageResult<UnsubscribePrompt>(new { Purpose = await FindNameAsync(link, purposes, database, cancellation) })
             : Problem.NotFound();
 
     /// <summary>
-    /// Withdraws. It is answered once the withdrawal is durable, and a client that hangs up meanwhile stops nothing:
-    /// no unsubscribe is lost.
+    /// Withdraws. It is answered once the withdrawal is durable, in the ledger or, while that can't be asked, on disk; a
+    /// client that hangs up meanwhile stops nothing: no unsubscribe is lost.
     /// </summary>
     private static async Task<Results<ContentHttpResult, PageResult<UnsubscribeDone>, Problem>> WithdrawAsync(
-        string token, HttpContext context, KeyRing keys, PurposeCatalogue purposes, Withdrawals withdrawals, TimeProvider clock, CancellationToken cancellation)
+        string token, HttpContext context, KeyRing keys, PurposeCatalogue purposes, LedgerDatabase database, Withdrawals withdrawals, WithdrawalSpool spool,
+        TimeProvider clock, CancellationToken cancellation)
     {
         if (Read(token, keys) is not { } link)
         {
@@ -60,10 +62,21 @@ public static class UnsubscribePage
         }
 
         var how = field == OneClick ? UnsubscribeWay.OneClick : UnsubscribeWay.Page;
-        await withdrawals.ApplyAsync(Withdrawal.From(context, link, how, clock.GetUtcNow()), CancellationToken.None);
+        var withdrawal = Withdrawal.From(context, link, how, clock.GetUtcNow());
+        try
+        {
+            await database.ShortWork.ExecuteAsync(async token => await withdrawals.ApplyAsync(withdrawal, token), CancellationToken.None);
+        }
+        catch (Exception fault) when (fault is NpgsqlException || DatabaseResilience.MeansAway(fault))
+        {
+            // Whatever the database has against it, a person has said no. If it was written after all, applying it again
+            // changes nothing.
+            await spool.KeepAsync(withdrawal);
+        }
+
         return how == UnsubscribeWay.OneClick
             ? TypedResults.Text(OneClickAnswer, "text/plain; charset=utf-8")
-            : new PageResult<UnsubscribeDone>(new { Purpose = await FindNameAsync(link, purposes, cancellation) });
+            : new PageResult<UnsubscribeDone>(new { Purpose = await FindNameAsync(link, purposes, database, cancellation) });
     }
 
     /// <summary>What a token says, if it is one of ours for a purpose.</summary>
@@ -73,13 +86,14 @@ public static class UnsubscribePage
     /// <summary>
     /// What the purpose is called; null if it is gone, or if the ledger can't be asked: the page does without.
     /// </summary>
-    private static async Task<string?> FindNameAsync(UnsubscribeToken link, PurposeCatalogue purposes, CancellationToken cancellation)
+    private static async Task<string?> FindNameAsync(
+        UnsubscribeToken link, PurposeCatalogue purposes, LedgerDatabase database, CancellationToken cancellation)
     {
         try
         {
-            return (await purposes.FindAsync(link.Purpose, cancellation))?.Name;
+            return (await database.ShortWork.ExecuteAsync(async token => await purposes.FindAsync(link.Purpose, token), cancellation))?.Name;
         }
-        catch (NpgsqlException away) when (DatabaseResilience.IsAway(away))
+        catch (Exception fault) when (DatabaseResilience.MeansAway(fault))
         {
             return null;
         }

@@ -20,27 +20,55 @@ public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, K
     /// </remarks>
     public async Task ApplyAsync(Withdrawal withdrawal, CancellationToken cancellation)
     {
-        var (purpose, subscriber) = withdrawal.Link;
-        var states = await ledger.ReadStatesAsync(subscriber, cancellation);
-        var answered = states.Where(state => state.Purpose == purpose).Select(state => (ConsentState?)state).SingleOrDefault();
-        if (answered?.Kind.Refuses() == true)
+        var answered = await FindStateAsync(withdrawal.Link, cancellation);
+        if (answered?.Kind.Refuses() != true)
         {
-            return;
+            // Whoever recorded the consent may have had a faster clock; a no that was said to it can't be older than it.
+            var at = Instant.Of(withdrawal.At);
+            var occurredAt = answered?.Since >= at ? answered.Value.Since.AddMicroseconds(1) : at;
+            await AppendAsync(withdrawal, answered, IdFor(withdrawal.Link, answered), occurredAt, cancellation);
         }
+    }
 
+    /// <summary>
+    /// Appends a withdrawal that was made while the ledger could not be asked, at the time it was made: a consent given
+    /// since then stands, and the withdrawal becomes history. Promises as <see cref="ApplyAsync"/>, and that one record
+    /// makes one event however often it is applied, and whatever happened in between: the event's id follows from the
+    /// record's.
+    /// </summary>
+    public async Task ApplyKeptAsync(Guid record, Withdrawal withdrawal, CancellationToken cancellation)
+    {
+        var answered = await FindStateAsync(withdrawal.Link, cancellation);
+        if (answered?.Kind.Refuses() != true)
+        {
+            // Clocks differ by minutes at most: what is later than that was given after the no was said.
+            var at = Instant.Of(withdrawal.At);
+            var since = answered?.Since;
+            var occurredAt = since >= at && since <= at + EventRules.ClockTolerance ? since.Value.AddMicroseconds(1) : at;
+            await AppendAsync(withdrawal, answered, IdFor(record, at), occurredAt, cancellation);
+        }
+    }
+
+    private async Task<ConsentState?> FindStateAsync(UnsubscribeToken link, CancellationToken cancellation)
+    {
+        var states = await ledger.ReadStatesAsync(link.Subscriber, cancellation);
+        return states.Where(state => state.Purpose == link.Purpose).Select(state => (ConsentState?)state).SingleOrDefault();
+    }
+
+    private async Task AppendAsync(
+        Withdrawal withdrawal, ConsentState? answered, EventId id, DateTimeOffset occurredAt, CancellationToken cancellation)
+    {
+        var (purpose, subscriber) = withdrawal.Link;
         if (answered is null && await purposes.FindAsync(purpose, cancellation) is { } known)
         {
             // This may be the first event that names the purpose; a purpose that is gone has nothing to mark.
             await purposes.MarkInUseAsync(known, clock.GetUtcNow(), cancellation);
         }
 
-        // Whoever recorded the consent may have had a faster clock; a no that was said to it can't be older than it.
-        var at = Instant.Of(withdrawal.At);
-        var occurredAt = answered?.Since >= at ? answered.Value.Since.AddMicroseconds(1) : at;
         var withdrawn = new ConsentEvent
         {
             SubscriberId = subscriber,
-            Id = IdFor(withdrawal.Link, answered),
+            Id = id,
             Purpose = purpose,
             Kind = EventKind.Withdrawn,
             Basis = answered?.Basis,
@@ -50,7 +78,7 @@ public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, K
             Evidence = EvidenceOf(withdrawal),
         };
 
-        // A conflict is another request that withdrew from the same state a moment earlier: done either way.
+        // A conflict is another request that withdrew from the same state a moment earlier, or this one before: done either way.
         await ledger.AppendAsync(withdrawn, address: null, cancellation);
     }
 
@@ -68,6 +96,15 @@ public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, K
         }
 
         return Evidence.Of(evidence);
+    }
+
+    private EventId IdFor(Guid record, DateTimeOffset at)
+    {
+        var kind = "unsubscribe-kept"u8;
+        Span<byte> content = stackalloc byte[kind.Length + 16];
+        kind.CopyTo(content);
+        record.TryWriteBytes(content[kind.Length..], bigEndian: true, out _);
+        return EventId.Of(keys.EventIdKey, at, content);
     }
 
     private EventId IdFor(UnsubscribeToken link, ConsentState? answered)

@@ -29,7 +29,7 @@ internal static class ServeVerb
         var publicUrl = new PublicUrl(settings.PublicUrl ?? Reachable(urls[0]));
 
         await using var installation = await Installation.OpenAsync(settings, TimeProvider.System, Console.WriteLine, cancellation);
-        await using var app = LedgerService.Build([], publicUrl, installation.Database, installation.Keys, TimeProvider.System, builder =>
+        await using var app = LedgerService.Build([], publicUrl, installation.Database, installation.Keys, new DataDirectory(settings.DataDirectory), TimeProvider.System, builder =>
         {
             builder.Configuration.AddConfiguration(configuration);
             builder.Configuration["ConsentLedger:DataDirectory"] = settings.DataDirectory;

@@ -23,10 +23,15 @@ internal sealed class TestService : IAsyncDisposable
     public static readonly DateTimeOffset Start = new(2026, 11, 22, 9, 30, 0, TimeSpan.Zero);
 
     private readonly WebApplication app;
+    private readonly DirectoryInfo? folder;
 
-    private TestService(WebApplication app, LedgerDatabase database, KeyRing keys, FakeTimeProvider clock, string connectionString, HttpClient client)
+    private TestService(
+        WebApplication app, DirectoryInfo? folder, string dataDirectory, LedgerDatabase database, KeyRing keys, FakeTimeProvider clock,
+        string connectionString, HttpClient client)
     {
         this.app = app;
+        this.folder = folder;
+        DataDirectory = dataDirectory;
         Database = database;
         Keys = keys;
         Clock = clock;
@@ -39,6 +44,9 @@ internal sealed class TestService : IAsyncDisposable
     public KeyRing Keys { get; }
 
     public FakeTimeProvider Clock { get; }
+
+    /// <summary>What it keeps outside the database. It goes with the service unless the test gave it.</summary>
+    public string DataDirectory { get; }
 
     /// <summary>Connects as the server's superuser.</summary>
     public string ConnectionString { get; }
@@ -56,10 +64,12 @@ internal sealed class TestService : IAsyncDisposable
 
     /// <summary>Starts the service on a database that is there: a second instance, or the same one again.</summary>
     public static async Task<TestService> StartAsync(
-        string connectionString, KeyRing keys, FakeTimeProvider clock, Action<WebApplicationBuilder>? configure = null)
+        string connectionString, KeyRing keys, FakeTimeProvider clock, Action<WebApplicationBuilder>? configure = null, string? dataDirectory = null)
     {
+        var folder = dataDirectory is null ? Directory.CreateTempSubdirectory("consentledger-tests-") : null;
+        dataDirectory ??= folder!.FullName;
         var database = new LedgerDatabase(connectionString);
-        var app = LedgerService.Build([], new PublicUrl(new Uri("https://consent.example")), database, keys, clock, builder =>
+        var app = LedgerService.Build([], new PublicUrl(new Uri("https://consent.example")), database, keys, new DataDirectory(dataDirectory), clock, builder =>
         {
             builder.WebHost.UseUrls("http://127.0.0.1:0");
             builder.Logging.ClearProviders();
@@ -70,7 +80,7 @@ internal sealed class TestService : IAsyncDisposable
         });
         await app.StartAsync();
         var client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri(app.Urls.Single()) };
-        var service = new TestService(app, database, keys, clock, connectionString, client);
+        var service = new TestService(app, folder, dataDirectory, database, keys, clock, connectionString, client);
         client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", await service.CreateKeyAsync([.. Scope.All]));
         return service;
     }
@@ -133,5 +143,6 @@ internal sealed class TestService : IAsyncDisposable
         await app.StopAsync();
         await app.DisposeAsync();
         await Database.DisposeAsync();
+        folder?.Delete(recursive: true);
     }
 }

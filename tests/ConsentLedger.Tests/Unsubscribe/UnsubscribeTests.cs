@@ -375,23 +375,18 @@ public sealed class UnsubscribeTests(TestDatabase databases)
     }
 
     [Fact]
-    public async Task While_the_database_is_away_the_page_is_shown_and_the_button_says_so()
+    public async Task While_the_database_is_away_the_page_is_shown_and_its_button_works()
     {
         await using var service = await SubscribedAsync();
         var link = await service.LinkAsync();
         await service.CutDatabaseAsync(databases);
 
-        (await service.OpenAsync(link)).StatusCode.ShouldBe(HttpStatusCode.OK);
-        var response = await service.PostFormAsync(link);
-        await response.ReadProblemAsync(HttpStatusCode.ServiceUnavailable, "ledger-unavailable");
-        response.Headers.RetryAfter.ShouldNotBeNull();
-
-        var page = await service.SendBareAsync(
-            HttpMethod.Post, link, "text/html", content: new StringContent("confirm=1", MediaTypeHeaderValue.Parse("application/x-www-form-urlencoded")));
-        page.StatusCode.ShouldBe(HttpStatusCode.ServiceUnavailable);
-        page.Headers.RetryAfter.ShouldNotBeNull();
-        page.Headers.GetValues("Referrer-Policy").ShouldBe(["no-referrer"]);
-        (await page.TextAsync()).ShouldContain("right now");
+        var asked = await service.OpenAsync(link);
+        asked.StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await asked.TextAsync()).ShouldContain("<button");
+        var page = await service.PostFormAsync(link, "confirm=1");
+        page.StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await page.TextAsync()).ShouldContain("You are unsubscribed");
     }
 
     [Fact]
