@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using ConsentLedger.Database;
 using ConsentLedger.Http;
+using ConsentLedger.Mail;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;
 
@@ -21,13 +22,19 @@ public static class Health
             .WithName("GetLiveness").WithSummary("Says whether the process is running");
         routes.MapGet("/ready", ReadyAsync)
             .Refuses(ProblemType.LedgerUnavailable)
-            .WithExample(answer: new HealthView(HealthStatus.Ready))
+            .WithExample(answer: new HealthView(HealthStatus.Ready, new MailBacklog(0, 0)))
             .WithName("GetReadiness").WithSummary("Says whether requests can be answered: the database is there and up to date");
     }
 
     /// <summary>How the service is.</summary>
     /// <param name="Status">In one word.</param>
-    public sealed record HealthView(HealthStatus Status);
+    /// <param name="Mail">What has not been sent; null where only the process is asked after.</param>
+    public sealed record HealthView(HealthStatus Status, MailBacklog? Mail = null);
+
+    /// <summary>Mails that have not been sent, as this instance saw them seconds ago.</summary>
+    /// <param name="Waiting">They are sent as soon as the mail server takes them.</param>
+    /// <param name="Poison">They were set aside; <c>GET /v1/mail</c> lists them.</param>
+    public sealed record MailBacklog(long Waiting, long Poison);
 
     /// <summary>How a service can be.</summary>
     [JsonConverter(typeof(LabelJsonConverter<HealthStatus>))]
@@ -43,7 +50,8 @@ public static class Health
     // Nothing is looked at: a service whose database is away must not be restarted for it.
     private static Ok<HealthView> Live() => TypedResults.Ok(new HealthView(HealthStatus.Live));
 
-    private static async Task<Results<Ok<HealthView>, Problem>> ReadyAsync(NpgsqlDataSource database, CancellationToken cancellation)
+    private static async Task<Results<Ok<HealthView>, Problem>> ReadyAsync(
+        NpgsqlDataSource database, MailMetrics mail, CancellationToken cancellation)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         deadline.CancelAfter(Patience);
@@ -51,7 +59,7 @@ public static class Health
         {
             await using var connection = await database.OpenConnectionAsync(deadline.Token);
             return await Migrator.IsCurrentAsync(connection, deadline.Token)
-                ? TypedResults.Ok(new HealthView(HealthStatus.Ready))
+                ? TypedResults.Ok(new HealthView(HealthStatus.Ready, new MailBacklog(mail.Waiting, mail.Poison)))
                 : Unready("The database lacks migrations of this version. Run: consentledger migrate.");
         }
         catch (NpgsqlException)

@@ -3,6 +3,7 @@ using ConsentLedger.Checks;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
 using ConsentLedger.Http;
+using ConsentLedger.Mail;
 using ConsentLedger.Pages;
 using ConsentLedger.Purposes;
 using ConsentLedger.Retention;
@@ -24,9 +25,10 @@ public static class LedgerService
     /// <param name="keys">The installation's keys.</param>
     /// <param name="clock">The time.</param>
     /// <param name="configure">What a test sets beyond that.</param>
+    /// <param name="dataDirectory">Where it keeps what is not in the database; unless given, that of the settings.</param>
     public static WebApplication Build(
         string[] arguments, PublicUrl publicUrl, LedgerDatabase database, KeyRing keys, TimeProvider clock,
-        Action<WebApplicationBuilder>? configure = null)
+        Action<WebApplicationBuilder>? configure = null, string? dataDirectory = null)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions
         {
@@ -47,7 +49,10 @@ public static class LedgerService
         // The framework logs a line a request, with its path; an unsubscribe link's token is a path.
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("Npgsql", LogLevel.Warning);
         configure?.Invoke(builder);
-        builder.Services.AddRetention(builder.Configuration);
+        builder.Services
+            .AddSingleton(new DataDirectory(Path.GetFullPath(dataDirectory ?? builder.Configuration["ConsentLedger:DataDirectory"] ?? "data")))
+            .AddMail(builder.Configuration, publicUrl)
+            .AddRetention(builder.Configuration);
 
         var app = builder.Build();
         app.UseForwardedHeaders();
@@ -62,6 +67,7 @@ public static class LedgerService
         app.MapUnsubscribe();
         app.MapRetention();
         app.MapHolds();
+        app.MapMail();
         app.MapKeys();
         app.MapSetup();
         app.MapHealth();

@@ -41,7 +41,7 @@ internal static class ServeVerb
             });
             builder.Services.AddSingleton(installation.Server).AddHostedService<EmbeddedPostgresSupervisor>();
             TrustProxies(builder.Services, settings);
-        });
+        }, settings.DataDirectory);
         await app.StartAsync(cancellation);
         Announce(installation, publicUrl, app.Urls);
         await app.WaitForShutdownAsync(cancellation);

@@ -24,8 +24,11 @@ internal sealed class TestService : IAsyncDisposable
 
     private readonly WebApplication app;
 
-    private TestService(WebApplication app, LedgerDatabase database, KeyRing keys, FakeTimeProvider clock, string connectionString, HttpClient client)
+    private readonly DirectoryInfo folder;
+
+    private TestService(DirectoryInfo folder, WebApplication app, LedgerDatabase database, KeyRing keys, FakeTimeProvider clock, string connectionString, HttpClient client)
     {
+        this.folder = folder;
         this.app = app;
         Database = database;
         Keys = keys;
@@ -46,6 +49,9 @@ internal sealed class TestService : IAsyncDisposable
     /// <summary>Calls with a key that has every scope.</summary>
     public HttpClient Client { get; }
 
+    /// <summary>Where it keeps what is not in the database.</summary>
+    public string DataDirectory => folder.FullName;
+
     public Uri Url => Client.BaseAddress!;
 
     public IServiceProvider Services => app.Services;
@@ -58,6 +64,7 @@ internal sealed class TestService : IAsyncDisposable
     public static async Task<TestService> StartAsync(
         string connectionString, KeyRing keys, FakeTimeProvider clock, Action<WebApplicationBuilder>? configure = null)
     {
+        var folder = Directory.CreateTempSubdirectory("consentledger-tests-");
         var database = new LedgerDatabase(connectionString);
         var app = LedgerService.Build([], new PublicUrl(new Uri("https://consent.example")), database, keys, clock, builder =>
         {
@@ -66,10 +73,10 @@ internal sealed class TestService : IAsyncDisposable
             builder.Logging.AddProvider(new SuiteLog());
             builder.Configuration["ConsentLedger:Retention:Schedule"] = "off";
             configure?.Invoke(builder);
-        });
+        }, folder.FullName);
         await app.StartAsync();
         var client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri(app.Urls.Single()) };
-        var service = new TestService(app, database, keys, clock, connectionString, client);
+        var service = new TestService(folder, app, database, keys, clock, connectionString, client);
         client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", await service.CreateKeyAsync([.. Scope.All]));
         return service;
     }
@@ -132,5 +139,6 @@ internal sealed class TestService : IAsyncDisposable
         await app.StopAsync();
         await app.DisposeAsync();
         await Database.DisposeAsync();
+        folder.Delete(recursive: true);
     }
 }
