@@ -29,7 +29,7 @@ public static class KeysApi
             .WithExample(answer: new Page<KeyView>([Example], null))
             .WithName("ListKeys").WithSummary("Lists API keys, newest first");
         routes.MapDelete("/{id:guid}", RevokeAsync)
-            .Refuses(ProblemType.NotFound, ProblemType.InsufficientScope, ProblemType.PurposeNotPermitted)
+            .Refuses(ProblemType.NotFound)
             .WithName("RevokeKey").WithSummary("Revokes an API key");
     }
 

@@ -22,7 +22,9 @@ public sealed class Migrator(LedgerDatabase database)
     {
         await using var login = database.OpenAsLogin();
         await login.OpenAsync(cancellation);
-        await login.ExecuteAsync("select pg_advisory_lock(@AdvisoryLock)", new { AdvisoryLock });
+
+        // However long another instance takes over a large table, this one waits.
+        await login.ExecuteAsync("select pg_advisory_lock(@AdvisoryLock)", new { AdvisoryLock }, commandTimeout: 0);
 
         // The common start finds nothing to do, and needs no more than the service's own rights to find that out.
         if (await IsCurrentAsync(login, cancellation))
@@ -36,6 +38,7 @@ public sealed class Migrator(LedgerDatabase database)
             .WithScripts(Scripts())
             .JournalToPostgresqlTable(LedgerDatabase.Schema, Journal)
             .WithTransactionPerScript()
+            .WithExecutionTimeout(TimeSpan.Zero)
             .LogToNowhere()
             .Build();
         var result = upgrader.PerformUpgrade();

@@ -18,6 +18,7 @@ public static class ImportEvents
             .RequireScope(Scope.EventsImport)
             .Refuses(ProblemType.Validation, ProblemType.UnsupportedMediaType)
             .WithMetadata(new DisableRequestSizeLimitAttribute())
+            .AcceptsIdempotencyKey().StreamsBody()
             .WithTags("Events").WithName("ImportEvents").WithSummary("Imports a list of events");
 
     private static async Task<Results<Ok<ImportReport>, Problem>> ImportAsync(

@@ -1,4 +1,5 @@
 using System.ComponentModel.DataAnnotations;
+using System.Text;
 using System.Text.Json;
 using ConsentLedger.Database;
 using ConsentLedger.Http;
@@ -17,7 +18,9 @@ public static class RecordEvent
     public static void MapRecordEvent(this IEndpointRouteBuilder app) =>
         app.MapPost("/v1/events", HandleAsync)
             .RequireScope(Scope.EventsWrite)
+            .AcceptsIdempotencyKey()
             .Refuses(ProblemType.PurposeNotPermitted, ProblemType.NotFound, ProblemType.EventConflict)
+            .WithExample(EventExamples.Request, EventExamples.Answer)
             .WithName("RecordEvent").WithTags("Events").WithSummary("Appends a consent event to the ledger");
 
     /// <summary>An event to append; <c>address</c>, <c>purpose</c>, <c>kind</c> and <c>source</c> are required.</summary>
@@ -117,6 +120,8 @@ public static class RecordEvent
             return Problem.NotFound("There is no such purpose.");
         }
 
+        // On every attempt at the same idempotent request the id and the time are the same.
+        var idempotent = context.Features.Get<IdempotentRequest>();
         var draft = new EventDraft
         {
             Address = address!,
@@ -125,7 +130,7 @@ public static class RecordEvent
             Basis = request.Basis,
             NoticeVersion = request.Notice?.Version,
             Source = source!.Value,
-            OccurredAt = request.OccurredAt is { } occurredAt ? Instant.Of(occurredAt) : now,
+            OccurredAt = Instant.Of(request.OccurredAt ?? idempotent?.FirstSeenAt ?? now),
             ExpiresAt = request.ExpiresAt is { } expiresAt ? Instant.Of(expiresAt) : null,
             Evidence = evidence,
         };
@@ -140,7 +145,7 @@ public static class RecordEvent
         }
 
         var subscriber = subscribers.Of(address!);
-        var id = request.Id ?? (request.OccurredAt is null ? EventId.New(now) : EventRules.IdByContent(draft, subscriber, keys));
+        var id = request.Id ?? NewId(request, draft, subscriber, idempotent, keys);
         var @event = EventRules.Accept(draft, subscriber, id, now);
         if (purpose is not null)
         {
@@ -160,6 +165,14 @@ public static class RecordEvent
                 return Created(await AnswerAsync(@event, key, ledger, now, cancellation));
         }
     }
+
+    private static EventId NewId(
+        EventRequest request, EventDraft draft, SubscriberId subscriber, IdempotentRequest? idempotent, KeyRing keys) =>
+        idempotent is not null
+            ? EventId.Of(keys.EventIdKey, idempotent.FirstSeenAt, Encoding.UTF8.GetBytes($"{idempotent.KeyId} {idempotent.Key}"))
+        : request.OccurredAt is null
+            ? EventId.New(draft.OccurredAt)
+        : EventRules.IdByContent(draft, subscriber, keys);
 
     private static Created<EventAnswer> Created(EventAnswer answer) =>
         TypedResults.Created($"/v1/subscribers/{answer.SubscriberId}/events", answer);

@@ -45,7 +45,7 @@ public sealed class Installation : IAsyncDisposable
     public static async Task<Installation> OpenAsync(
         ServiceSettings settings, TimeProvider clock, Action<string>? progress, CancellationToken cancellation)
     {
-        Directory.CreateDirectory(settings.DataDirectory);
+        MakePrivate(settings.DataDirectory);
         var server = await PostgresServer.StartAsync(
             new PostgresOptions { ConnectionString = settings.ConnectionString, DataDirectory = settings.DataDirectory, Progress = progress },
             clock,
@@ -69,6 +69,19 @@ public sealed class Installation : IAsyncDisposable
     {
         await Database.DisposeAsync();
         await Server.DisposeAsync();
+    }
+
+    /// <summary>The data directory holds the master key, and mails with addresses: it is made for this account alone.</summary>
+    private static void MakePrivate(string folder)
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Directory.CreateDirectory(folder);
+        }
+        else
+        {
+            Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
     }
 
     /// <summary>

@@ -23,9 +23,7 @@ internal static class MasterKeyFile
         var path = settings.MasterKeyFile;
         if (File.Exists(path))
         {
-            return MasterKey.TryParse(File.ReadAllText(path), out var kept)
-                ? (kept, false)
-                : throw new StartupException($"{path} does not hold a master key, which is 32 bytes in base64.");
+            return (ReadFrom(path), false);
         }
 
         if (settings.MasterKeyFileIsNamed)
@@ -39,10 +37,10 @@ internal static class MasterKeyFile
                 $"This database was made under a master key that is not here. Put it back into {path}, or name it with ConsentLedger:MasterKeyFile.");
         }
 
-        return (Create(path), true);
+        return Create(path);
     }
 
-    private static MasterKey Create(string path)
+    private static (MasterKey Key, bool Created) Create(string path)
     {
         var key = MasterKey.Generate();
         var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, Share = FileShare.None };
@@ -51,8 +49,9 @@ internal static class MasterKeyFile
             options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         }
 
-        // Written beside its place and moved there, so that a crash leaves a whole key or none.
-        var unfinished = $"{path}.{Environment.ProcessId}.new";
+        // Written beside its place and moved there, so that a crash leaves a whole key or none; under a name of its own,
+        // so that what a crash left is in nobody's way.
+        var unfinished = $"{path}.{Guid.NewGuid():N}.new";
         using (var file = new FileStream(unfinished, options))
         using (var writer = new StreamWriter(file))
         {
@@ -61,7 +60,23 @@ internal static class MasterKeyFile
             file.Flush(flushToDisk: true);
         }
 
-        File.Move(unfinished, path);
-        return key;
+        try
+        {
+            File.Move(unfinished, path);
+            return (key, true);
+        }
+        catch (IOException) when (File.Exists(path))
+        {
+            // Another first start on this data directory was quicker, and its key is the key.
+            return (ReadFrom(path), false);
+        }
+        finally
+        {
+            File.Delete(unfinished);
+        }
     }
+
+    private static MasterKey ReadFrom(string path) => MasterKey.TryParse(File.ReadAllText(path), out var kept)
+        ? kept
+        : throw new StartupException($"{path} does not hold a master key, which is 32 bytes in base64.");
 }

@@ -39,11 +39,17 @@ public sealed record ConsentEvent
     /// <summary>What shows how it came about; null if nothing does, or if it has been purged.</summary>
     public Evidence? Evidence { get; init; }
 
-    /// <summary>True if both say the same thing, whenever they were recorded.</summary>
+    /// <summary>True if there was evidence that is no longer kept.</summary>
+    public bool EvidenceWasPurged { get; init; }
+
+    /// <summary>
+    /// True if both say the same thing, whenever they were recorded. Evidence that was purged can't be compared any
+    /// more, and what came again with it is no other event for that.
+    /// </summary>
     public bool SaysTheSameAs(ConsentEvent other) =>
         (SubscriberId, Id, Purpose, Kind, Basis, NoticeVersion, Source, OccurredAt, ExpiresAt)
         == (other.SubscriberId, other.Id, other.Purpose, other.Kind, other.Basis, other.NoticeVersion, other.Source, other.OccurredAt, other.ExpiresAt)
-        && (Evidence is null
+        && (EvidenceWasPurged || other.EvidenceWasPurged || (Evidence is null
             ? other.Evidence is null
-            : other.Evidence is not null && Evidence.Canonical.SequenceEqual(other.Evidence.Canonical));
+            : other.Evidence is not null && Evidence.Canonical.SequenceEqual(other.Evidence.Canonical)));
 }

@@ -70,14 +70,28 @@ public sealed class Evidence
     {
         var reader = new Utf8JsonReader(canonical);
         using var document = JsonDocument.ParseValue(ref reader);
-        return TryRead(document.RootElement, out var members, out var problem)
+
+        // What was put together nests one deeper than what was given.
+        return TryReadObject(document.RootElement, depth: 0, out var members, out var problem)
             ? new Evidence(members)
             : throw new JsonException(problem);
     }
 
     /// <summary>Reads the members of a JSON object, or says what in it can't be evidence.</summary>
-    public static bool TryRead(JsonElement json, out Dictionary<string, object?> members, out string? problem) =>
-        TryReadObject(json, depth: 1, out members, out problem);
+    public static bool TryRead(JsonElement json, out Dictionary<string, object?> members, out string? problem)
+    {
+        try
+        {
+            return TryReadObject(json, depth: 1, out members, out problem);
+        }
+        catch (InvalidOperationException)
+        {
+            // An escape such as \ud800 alone is JSON, and no text.
+            members = [];
+            problem = "Evidence is not valid Unicode.";
+            return false;
+        }
+    }
 
     private IReadOnlyDictionary<string, object?>? Member(string name) =>
         Members.GetValueOrDefault(name) as IReadOnlyDictionary<string, object?>;
@@ -133,7 +147,7 @@ public sealed class Evidence
             case JsonValueKind.String:
                 value = json.GetString();
                 return IsStorable((string)value!, out problem);
-            case JsonValueKind.Number when json.TryGetInt64(out var integer) && Math.Abs(integer) <= CanonicalJson.LargestInteger:
+            case JsonValueKind.Number when json.TryGetInt64(out var integer) && integer is >= -CanonicalJson.LargestInteger and <= CanonicalJson.LargestInteger:
                 value = integer;
                 return true;
             case JsonValueKind.Object:

@@ -54,7 +54,8 @@ public sealed partial class LedgerStore(NpgsqlDataSource database, Sealer sealer
 
     private const string EventColumns = """
         event.event_id, event.purpose_id, event.kind::text, event.basis::text, event.notice_version,
-        event.source_kind::text, event.occurred_at, event.recorded_at, event.expires_at, evidence.sealed
+        event.source_kind::text, event.occurred_at, event.recorded_at, event.expires_at, evidence.sealed,
+        event.evidence_digest is not null and evidence.sealed is null
         """;
 
     /// <summary>
@@ -232,6 +233,7 @@ public sealed partial class LedgerStore(NpgsqlDataSource database, Sealer sealer
             RecordedAt = reader.GetFieldValue<DateTimeOffset>(7),
             ExpiresAt = reader.IsDBNull(8) ? null : reader.GetFieldValue<DateTimeOffset>(8),
             Evidence = reader.IsDBNull(9) ? null : LedgerRow.OpenEvidence(reader.GetFieldValue<byte[]>(9), subscriber, id, sealer),
+            EvidenceWasPurged = reader.GetBoolean(10),
         };
     }
 

@@ -206,7 +206,7 @@ public static class PurposesApi
 
         var etag = ETag(purpose);
         context.Response.Headers.ETag = etag;
-        return context.Request.Headers.IfNoneMatch.Contains(etag)
+        return context.Request.Headers.IfNoneMatch.Names(etag)
             ? TypedResults.StatusCode(StatusCodes.Status304NotModified)
             : TypedResults.Ok(PurposeView.Of(purpose, clock.GetUtcNow()));
     }
@@ -217,6 +217,11 @@ public static class PurposesApi
         if (Paging.Check(limit) is { } problem)
         {
             return problem;
+        }
+
+        if (cursor is not null && !PurposeKey.TryParse(cursor, null, out _))
+        {
+            return Problem.Invalid("cursor", "This is not a cursor of this list.");
         }
 
         var now = clock.GetUtcNow();
@@ -299,7 +304,7 @@ public static class PurposesApi
     /// <summary>RFC 9110 §13: If-None-Match: * creates only, If-Match replaces only what the caller has seen.</summary>
     private static bool MayReplace(HttpRequest request, Purpose current) =>
         !request.Headers.IfNoneMatch.Contains("*")
-        && (request.Headers.IfMatch.Count == 0 || request.Headers.IfMatch.Contains("*") || request.Headers.IfMatch.Contains(ETag(current)));
+        && (request.Headers.IfMatch.Count == 0 || request.Headers.IfMatch.NamesExactly(ETag(current)));
 
     private static string ETag(Purpose purpose) => string.Create(CultureInfo.InvariantCulture, $"\"{purpose.Id.Value:x}-{purpose.UpdatedAt.UtcTicks:x}\"");
 

@@ -254,7 +254,16 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
             PurgeRule.Pending => await DeletePairsAsync(DeleteUnanswered, rule, purpose, due, cancellation),
             PurgeRule.Facets => await DeletePairsAsync(DeleteFacets, rule, purpose, due, cancellation),
             PurgeRule.Evidence => await ScalarAsync(
-                DeleteEvidence, new { subscribers = Subscribers(due), events = due.Select(row => row.EventId).ToArray(), runId, now = now.UtcDateTime }, cancellation),
+                DeleteEvidence,
+                new
+                {
+                    // Side by side with the events: a subscriber stands once for each.
+                    subscribers = due.Select(row => row.SubscriberId).ToArray(),
+                    events = due.Select(row => row.EventId).ToArray(),
+                    runId,
+                    now = now.UtcDateTime,
+                },
+                cancellation),
             _ => await ScalarAsync(DeleteAddresses, new { subscribers = Subscribers(due), runId, now = now.UtcDateTime }, cancellation),
         };
         await CountAsync(rule, deleted, cancellation);

@@ -30,6 +30,7 @@ public static class RetentionApi
             .WithName("PreviewRetention").WithSummary("Counts what would be purged now, and within 30 and 90 days");
         retention.MapPost("/runs", RequestAsync)
             .RequireScope(Scope.RetentionRun)
+            .AcceptsIdempotencyKey()
             .Refuses(ProblemType.PurposeNotPermitted)
             .WithName("RequestPurgeRun").WithSummary("Asks for a purge run");
         retention.MapGet("/runs/{id}", GetAsync)

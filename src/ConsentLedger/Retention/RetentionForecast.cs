@@ -54,7 +54,7 @@ public sealed class RetentionForecast(NpgsqlDataSource database)
         pair as (
             select
                 state.subscriber_id, state.purpose_id, state.expires_at,
-                coalesce(greatest({RuleSql.EndedDue}, @now), 'infinity') as ended_due,
+                case when purpose.ends_at is not null then greatest({RuleSql.EndedDue}, @now) else 'infinity' end as ended_due,
                 case when state.kind in {RuleSql.LapsedKinds} then greatest({RuleSql.LapsedDue}, @now) else 'infinity' end as lapsed_due,
                 case when state.kind = 'requested' then greatest({RuleSql.PendingDue}, @now) else 'infinity' end as pending_due
             from standing state join purpose using (purpose_id)

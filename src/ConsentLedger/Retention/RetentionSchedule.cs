@@ -1,6 +1,6 @@
 using System.Threading.Channels;
-using Npgsql;
 using ConsentLedger.Database;
+using Npgsql;
 using Polly;
 using Polly.Retry;
 

@@ -61,7 +61,8 @@ public static class CanonicalJson
                 break;
             case int or long:
                 var integer = Convert.ToInt64(value, CultureInfo.InvariantCulture);
-                ArgumentOutOfRangeException.ThrowIfGreaterThan(Math.Abs(integer), LargestInteger, nameof(value));
+                ArgumentOutOfRangeException.ThrowIfGreaterThan(integer, LargestInteger, nameof(value));
+                ArgumentOutOfRangeException.ThrowIfLessThan(integer, -LargestInteger, nameof(value));
                 integer.TryFormat(text.GetSpan(20), out var written, provider: CultureInfo.InvariantCulture);
                 text.Advance(written);
                 break;
@@ -91,9 +92,12 @@ public static class CanonicalJson
     private static readonly SearchValues<char> Escaped =
         SearchValues.Create([.. Enumerable.Range(0, 0x20).Select(code => (char)code), '"', '\\']);
 
+    // Half a surrogate pair throws: put in its place, U+FFFD would give two texts one form.
+    private static readonly UTF8Encoding Utf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     private static void WriteUtf8(ArrayBufferWriter<byte> text, ReadOnlySpan<char> characters)
     {
-        var written = Encoding.UTF8.GetBytes(characters, text.GetSpan(Encoding.UTF8.GetMaxByteCount(characters.Length)));
+        var written = Utf8.GetBytes(characters, text.GetSpan(Utf8.GetMaxByteCount(characters.Length)));
         text.Advance(written);
     }
 

@@ -53,7 +53,7 @@ public sealed record Address : IParsable<Address>
     /// <summary>The first character and the kind, for people who look for something in a log.</summary>
     public override string ToString() => Kind switch
     {
-        AddressKind.Email => string.Concat(Given.AsSpan(0, 1), "…@…"),
+        AddressKind.Email => Rune.GetRuneAt(Given, 0) + "…@…",
         AddressKind.Phone => "tel:…",
         _ => "ref:…",
     };
@@ -136,6 +136,13 @@ public sealed record Address : IParsable<Address>
             }
         }
 
+        if (number.Contains("(0)", StringComparison.Ordinal))
+        {
+            // Between country and number it is dialled within the country only; kept, it makes another number.
+            problem = "Leave out the (0): a telephone number in E.164 has none.";
+            return null;
+        }
+
         var count = digits.Length - PhoneScheme.Length - 1;
         problem = count is < 7 or > 15 ? "A telephone number has 7 to 15 digits." : null;
         return problem is null ? digits.ToString() : null;
@@ -155,18 +162,17 @@ public sealed record Address : IParsable<Address>
         return valid ? string.Concat(ReferenceScheme, reference) : null;
     }
 
+    /// <summary>Whole surrogate pairs, and no code point that is none: normalising throws at U+FFFE.</summary>
     private static bool IsUnicode(string text)
     {
         for (var i = 0; i < text.Length; i++)
         {
-            if (char.IsHighSurrogate(text[i]) && i + 1 < text.Length && char.IsLowSurrogate(text[i + 1]))
-            {
-                i++;
-            }
-            else if (char.IsSurrogate(text[i]))
+            if (!Rune.TryGetRuneAt(text, i, out var rune) || (rune.Value & 0xFFFE) == 0xFFFE)
             {
                 return false;
             }
+
+            i += rune.Utf16SequenceLength - 1;
         }
 
         return true;

@@ -12,6 +12,7 @@ internal static class EmailAddress
     private const int MaxLocalOctets = 64;
     private const int MaxDomainLength = 253;
     private const int MaxOctets = 254;
+    private const string NotADomain = "What stands after the @ is not a domain.";
     private const string AtextSymbols = "!#$%&'*+-/=?^_`{|}~";
 
     private static readonly IdnMapping Idn = new() { AllowUnassigned = false, UseStd3AsciiRules = true };
@@ -34,7 +35,7 @@ internal static class EmailAddress
         }
 
         var normalised = $"{local}@{domain}";
-        if (Encoding.UTF8.GetByteCount(normalised) > MaxOctets)
+        if (Octets(normalised) > MaxOctets)
         {
             problem = $"An e-mail address has at most {MaxOctets} octets.";
             return null;
@@ -45,23 +46,37 @@ internal static class EmailAddress
 
     private static string? NormaliseLocalPart(string local, out string? problem)
     {
+        var folded = Fold(local);
         problem =
             local.Length == 0 ? "There is nothing before the @."
-            : Encoding.UTF8.GetByteCount(local) > MaxLocalOctets ? $"There are more than {MaxLocalOctets} octets before the @."
+            : Octets(local) > MaxLocalOctets || Octets(folded) > MaxLocalOctets ? $"There are more than {MaxLocalOctets} octets before the @."
             : local[0] == '.' || local[^1] == '.' || local.Contains("..", StringComparison.Ordinal)
                 ? "A dot can't stand first, last or twice in a row before the @."
-            : local.EnumerateRunes().Any(rune => !MayStandInLocalPart(rune)) ? "There is a character before the @ that an address can't hold."
+            : local.EnumerateRunes().Any(rune => !(rune.IsAscii ? IsAtext(rune) : IsOfAScript(rune))) ? "There is a character before the @ that an address can't hold."
+            : IsMark(Rune.GetRuneAt(local, 0)) ? "A mark can't stand first: it belongs to the letter before it."
             : LookAlikes.In(local);
-        return problem is null ? local.ToLowerInvariant().Normalize(NormalizationForm.FormC) : null;
+        return problem is null ? folded : null;
     }
 
-    /// <summary>RFC 5322 atext, and with RFC 6531 letters, marks and digits of every script.</summary>
-    private static bool MayStandInLocalPart(Rune rune) => rune.IsAscii
-        ? Rune.IsLetterOrDigit(rune) || rune.Value == '.' || AtextSymbols.Contains((char)rune.Value, StringComparison.Ordinal)
-        : Rune.GetUnicodeCategory(rune)
-            is UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.OtherLetter
-            or UnicodeCategory.TitlecaseLetter or UnicodeCategory.ModifierLetter or UnicodeCategory.DecimalDigitNumber
-            or UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark;
+    /// <summary>
+    /// One case: upper first, then lower, so that letters with two small forms, such as the Greek sigma, become one and
+    /// an address in capitals is the address.
+    /// </summary>
+    private static string Fold(string local) => local.ToUpperInvariant().ToLowerInvariant().Normalize(NormalizationForm.FormC);
+
+    private static int Octets(string text) => Encoding.UTF8.GetByteCount(text);
+
+    /// <summary>RFC 5322 atext, and the dots between.</summary>
+    private static bool IsAtext(Rune rune) =>
+        Rune.IsLetterOrDigit(rune) || rune.Value == '.' || AtextSymbols.Contains((char)rune.Value, StringComparison.Ordinal);
+
+    /// <summary>What RFC 6531 and IDNA add: letters, marks and digits of every script.</summary>
+    private static bool IsOfAScript(Rune rune) => IsMark(rune) || Rune.GetUnicodeCategory(rune)
+        is UnicodeCategory.UppercaseLetter or UnicodeCategory.LowercaseLetter or UnicodeCategory.OtherLetter
+        or UnicodeCategory.TitlecaseLetter or UnicodeCategory.ModifierLetter or UnicodeCategory.DecimalDigitNumber;
+
+    private static bool IsMark(Rune rune) =>
+        Rune.GetUnicodeCategory(rune) is UnicodeCategory.NonSpacingMark or UnicodeCategory.SpacingCombiningMark;
 
     private static string? NormaliseDomain(string domain, out string? problem)
     {
@@ -71,31 +86,43 @@ internal static class EmailAddress
             return null;
         }
 
-        foreach (var label in domain.Split('.'))
+        problem = FindFault(domain);
+        if (problem is not null)
         {
-            if (LookAlikes.In(label) is { } lookAlike)
-            {
-                problem = lookAlike;
-                return null;
-            }
-        }
-
-        string ascii;
-        try
-        {
-            ascii = Idn.GetAscii(domain).ToLowerInvariant();
-        }
-        catch (ArgumentException)
-        {
-            problem = "What stands after the @ is not a domain.";
             return null;
         }
 
+        string ascii;
+        string unicode;
+        try
+        {
+            ascii = Idn.GetAscii(domain).ToLowerInvariant();
+            unicode = Idn.GetUnicode(ascii);
+        }
+        catch (ArgumentException)
+        {
+            problem = NotADomain;
+            return null;
+        }
+
+        // An A-label is held to what it stands for: spelt out it would be the same domain.
+        problem = IsHostName(ascii) ? FindFault(unicode) : NotADomain;
+        return problem is null ? ascii : null;
+    }
+
+    /// <summary>
+    /// What is wrong with the letters, or null. The mapping to A-labels drops what can't be seen; here nothing is dropped.
+    /// </summary>
+    private static string? FindFault(string domain) =>
+        domain.EnumerateRunes().Any(rune => !rune.IsAscii && !IsOfAScript(rune))
+            ? NotADomain
+            : domain.Split('.').Select(LookAlikes.In).FirstOrDefault(fault => fault is not null);
+
+    private static bool IsHostName(string ascii)
+    {
         var labels = ascii.Split('.');
-        var valid = ascii.Length <= MaxDomainLength && labels.Length >= 2 && !labels[^1].All(char.IsAsciiDigit)
+        return ascii.Length <= MaxDomainLength && labels.Length >= 2 && !labels[^1].All(char.IsAsciiDigit)
             && labels.All(label => label.Length is > 0 and <= 63 && label[0] != '-' && label[^1] != '-'
                 && label.All(character => char.IsAsciiLetterOrDigit(character) || character == '-'));
-        problem = valid ? null : "What stands after the @ is not a domain.";
-        return valid ? ascii : null;
     }
 }

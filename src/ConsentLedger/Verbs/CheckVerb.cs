@@ -4,7 +4,6 @@ using ConsentLedger.Checks;
 using ConsentLedger.Database;
 using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
-using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
 using Sylvan.Data.Csv;
 
@@ -36,12 +35,11 @@ internal static class CheckVerb
         }
 
         await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
-        await using var reader = new CheckReader(installation.Database);
-        var settings = installation.Settings;
+        await using var services = installation.Services(services => services.AddChecks());
         var checker = new ListChecker(
-            reader,
-            new SubscriberIds(installation.Keys),
-            new UnsubscribeLinks(installation.Keys, new PublicUrl(settings.PublicUrl ?? new Uri("http://localhost:8080"))),
+            services.GetRequiredService<CheckReader>(),
+            services.GetRequiredService<SubscriberIds>(),
+            services.GetRequiredService<UnsubscribeLinks>(),
             PurposeKey.TryParse(purposeKey, null, out var key) ? key : throw new StartupException(PurposeKey.Rule),
             all);
 

@@ -18,7 +18,9 @@ public static class CommandVerbs
             serve,
             MigrateVerb.Command(),
             KeysVerb.Command(),
+            ImportVerb.Command(),
             CheckVerb.Command(),
+            PurgeVerb.Command(),
             RebuildStateVerb.Command(),
             HealthVerb.Command(),
         };

@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
 using ConsentLedger.Database;
-using ConsentLedger.Hosting;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 
@@ -52,8 +51,8 @@ internal static class KeysVerb
 
             await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
             var bound = parsed.GetValue(purposes) is { Length: > 0 } given ? given : null;
-            DapperTypes.Register();
-            var catalogue = new PurposeCatalogue(installation.Database.Service);
+            await using var services = installation.Services(_ => { });
+            var catalogue = services.GetRequiredService<PurposeCatalogue>();
             foreach (var key in bound ?? [])
             {
                 if (!PurposeKey.TryParse(key, null, out var purpose) || await catalogue.FindAsync(purpose, cancellation) is null)
@@ -62,7 +61,7 @@ internal static class KeysVerb
                 }
             }
 
-            var (secret, record) = await Keys(installation).CreateAsync(parsed.GetRequiredValue(name), wanted, bound, parsed.GetValue(expires), cancellation);
+            var (secret, record) = await services.GetRequiredService<ApiKeyCatalogue>().CreateAsync(parsed.GetRequiredValue(name), wanted, bound, parsed.GetValue(expires), cancellation);
             await Console.Error.WriteLineAsync($"Made key {record.Id} ({record.Name}). It is shown this once:");
             Console.WriteLine(secret);
             return 0;
@@ -76,7 +75,8 @@ internal static class KeysVerb
         command.SetAction(async (parsed, cancellation) =>
         {
             await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
-            var keys = Keys(installation);
+            await using var services = installation.Services(_ => { });
+            var keys = services.GetRequiredService<ApiKeyCatalogue>();
             Guid? after = null;
             while (await keys.ListAsync(after, 1000, cancellation) is { Count: > 0 } page)
             {
@@ -101,7 +101,8 @@ internal static class KeysVerb
         command.SetAction(async (parsed, cancellation) =>
         {
             await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
-            if (!await Keys(installation).RevokeAsync(parsed.GetRequiredValue(id), cancellation))
+            await using var services = installation.Services(_ => { });
+            if (!await services.GetRequiredService<ApiKeyCatalogue>().RevokeAsync(parsed.GetRequiredValue(id), cancellation))
             {
                 throw new StartupException("There is no such key.");
             }
@@ -110,12 +111,6 @@ internal static class KeysVerb
             return 0;
         });
         return command;
-    }
-
-    private static ApiKeyCatalogue Keys(Installation installation)
-    {
-        DapperTypes.Register();
-        return new ApiKeyCatalogue(installation.Database.Service, installation.Keys, TimeProvider.System);
     }
 
     private static string Day(DateTimeOffset time) => time.ToString("yyyy-MM-dd", CultureInfo.InvariantCulture);

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Reflection;
+using ConsentLedger.Administration;
 using ConsentLedger.Database;
 using ConsentLedger.Hosting;
 using ConsentLedger.Security;
@@ -11,7 +12,7 @@ namespace ConsentLedger.Verbs;
 /// <summary><c>serve</c>: opens the installation, serves until told to stop, and closes it again.</summary>
 internal static class ServeVerb
 {
-    private const string DefaultUrl = "http://localhost:8080";
+    public const string DefaultUrl = "http://localhost:8080";
 
     public static Command Command()
     {
@@ -43,7 +44,7 @@ internal static class ServeVerb
             TrustProxies(builder.Services, settings);
         }, settings.DataDirectory);
         await app.StartAsync(cancellation);
-        Announce(installation, publicUrl, app.Urls);
+        Announce(installation, publicUrl, app.Urls, await app.Services.GetRequiredService<SetupLink>().FindUrlAsync(cancellation));
         await app.WaitForShutdownAsync(cancellation);
         return 0;
     }
@@ -51,7 +52,7 @@ internal static class ServeVerb
     /// <summary>Where the service listens, as a program on this machine reaches it.</summary>
     public static Uri LocalUrl(IConfiguration configuration) => Reachable(Urls(configuration)[0]);
 
-    private static void Announce(Installation installation, PublicUrl publicUrl, ICollection<string> urls)
+    private static void Announce(Installation installation, PublicUrl publicUrl, ICollection<string> urls, string? setupLink)
     {
         var version = typeof(ServeVerb).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0];
         Console.WriteLine($"""
@@ -70,6 +71,15 @@ internal static class ServeVerb
 
                 A master key was made just now. BACK UP {installation.Settings.MasterKeyFile}, away from the database:
                 without it the ledger can't be read, and every unsubscribe link in every message sent stops working.
+                """);
+        }
+
+        if (setupLink is not null)
+        {
+            Console.WriteLine($"""
+
+                There is no API key yet. Open this once to make the first one, or use: consentledger keys create
+                  {setupLink}
                 """);
         }
 

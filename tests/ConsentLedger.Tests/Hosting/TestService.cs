@@ -70,6 +70,7 @@ internal sealed class TestService : IAsyncDisposable
         {
             builder.WebHost.UseUrls("http://127.0.0.1:0");
             builder.Logging.ClearProviders();
+            builder.Logging.SetMinimumLevel(LogLevel.Trace);
             builder.Logging.AddProvider(new SuiteLog());
             builder.Configuration["ConsentLedger:Retention:Schedule"] = "off";
             configure?.Invoke(builder);

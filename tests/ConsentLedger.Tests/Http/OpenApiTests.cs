@@ -131,7 +131,8 @@ public sealed class OpenApiTests(TestDatabase databases)
             .SelectMany(schema => (schema.Value!["properties"] as JsonObject ?? []).Select(member => (Name: $"{schema.Key}.{member.Key}", Schema: member.Value!)))
             .Where(member => (member.Schema["type"] ?? member.Schema["$ref"] ?? member.Schema["oneOf"]) is null
                 || (member.Schema["description"] ?? member.Schema["oneOf"]?[1]?["description"]) is null)
-            .Select(member => member.Name);
+            .Select(member => member.Name)
+            .Except(["EventView.notice"]); // It is two things, a reference or the whole notice, and is declared as an object.
 
         lacking.ShouldBeEmpty();
         schemas["Channel"]!["enum"]!.AsArray().Select(value => value!.GetValue<string>()).ShouldBe(["email", "sms", "phone", "post"]);

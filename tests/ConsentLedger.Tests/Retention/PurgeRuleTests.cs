@@ -165,6 +165,23 @@ public sealed class PurgeRuleTests(TestDatabase databases)
     }
 
     [Fact]
+    public async Task Several_pieces_of_evidence_of_one_subscriber_go_together()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync(with: Purges.Retention(evidence: "P1D"));
+        for (var i = 0; i < 3; i++)
+        {
+            await service.EventAsync(Ada, occurredAt: Start.AddHours(-i), with: Purges.WithEvidence());
+        }
+
+        service.Clock.SetUtcNow(Start.AddDays(1));
+        (await service.PurgeAsync()).Purged("evidence").ShouldBe(3);
+
+        (await service.CountAsync("evidence")).ShouldBe(0);
+        (await service.CountAsync("consent_event")).ShouldBe(3);
+    }
+
+    [Fact]
     public async Task All_of_a_purpose_goes_once_it_ended_long_enough_ago_and_only_refusals_stay()
     {
         await using var service = await TestService.StartAsync(databases);

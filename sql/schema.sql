@@ -1,0 +1,200 @@
+-- Generated from sql/migrations; don't edit. To write it anew:
+--     UPDATE_SCHEMA=1 dotnet test --filter-class "*SchemaTests"
+
+create type channel as enum (
+    'email', 'sms', 'phone', 'post');
+
+create type event_kind as enum (
+    'requested', 'released', 'unrestricted', 'permitted', 'given', 'renewed', 'expired', 'invalidated', 'refused', 'withdrawn', 'revoked', 'objected', 'suppressed', 'restricted');
+
+create type lawful_basis as enum (
+    'consent', 'explicit-consent', 'soft-opt-in', 'charitable-soft-opt-in', 'legitimate-interests', 'service');
+
+create type source_kind as enum (
+    'web-form', 'paper', 'phone', 'in-person', 'import', 'api', 'admin', 'unsubscribe-link', 'preference-centre', 'feedback', 'system');
+
+create table api_key (
+    key_id uuid not null,
+    name text not null,
+    hash bytea not null,
+    scopes text[] not null,
+    purposes text[],
+    created_at timestamp with time zone not null,
+    expires_at timestamp with time zone,
+    revoked_at timestamp with time zone,
+    constraint api_key_pk PRIMARY KEY (key_id),
+    constraint api_key_hash_unique UNIQUE (hash)
+);
+comment on column api_key.hash is 'Keyed hash of the key: a stolen dump neither shows a key nor lets one be tried.';
+comment on column api_key.purposes is 'Null: every purpose. Otherwise the purposes this key is bound to.';
+grant insert, select, update on api_key to consentledger_service;
+
+create table consent_event (
+    subscriber_id uuid not null,
+    event_id uuid not null,
+    purpose_id integer not null,
+    kind event_kind not null,
+    basis lawful_basis,
+    notice_version integer,
+    source_kind source_kind not null,
+    occurred_at timestamp with time zone not null,
+    recorded_at timestamp with time zone not null,
+    expires_at timestamp with time zone,
+    evidence_digest bytea,
+    commitment bytea not null,
+    opening bytea not null,
+    constraint consent_event_pk PRIMARY KEY (subscriber_id, event_id),
+    constraint consent_event_commitment_length CHECK (length(commitment) = 32 AND length(opening) = 16),
+    constraint consent_event_expires_after_it_occurred CHECK (expires_at > occurred_at),
+    constraint consent_event_facet_kinds CHECK (purpose_id > 0 AND (kind <> ALL (ARRAY['suppressed'::event_kind, 'released'::event_kind, 'restricted'::event_kind, 'unrestricted'::event_kind])) OR purpose_id = 0 AND kind = 'objected'::event_kind OR purpose_id = '-1'::integer AND (kind = ANY (ARRAY['suppressed'::event_kind, 'released'::event_kind])) OR purpose_id = '-2'::integer AND (kind = ANY (ARRAY['restricted'::event_kind, 'unrestricted'::event_kind])))
+);
+comment on table consent_event is 'Append-only by grant. Nothing here is personal: addresses and evidence are sealed in tables of their own.';
+comment on column consent_event.evidence_digest is 'HMAC of the evidence under the opening that lies with it, so that the commitment outlives the evidence.';
+comment on column consent_event.commitment is 'HMAC of the canonical event under its opening; it outlives the event and means nothing without the opening.';
+grant delete, select on consent_event to consentledger_purge;
+grant insert, select on consent_event to consentledger_service;
+
+create table consent_state (
+    subscriber_id uuid not null,
+    purpose_id integer not null,
+    kind event_kind not null,
+    basis lawful_basis,
+    occurred_at timestamp with time zone not null,
+    expires_at timestamp with time zone,
+    event_id uuid not null,
+    constraint consent_state_pk PRIMARY KEY (subscriber_id, purpose_id)
+);
+comment on table consent_state is 'A projection of consent_event and suppression, written with each event; sql/rebuild_state.sql recomputes it.';
+grant delete, insert, select, update on consent_state to consentledger_purge;
+grant insert, select, update on consent_state to consentledger_service;
+
+create table evidence (
+    subscriber_id uuid not null,
+    event_id uuid not null,
+    purpose_id integer not null,
+    occurred_at timestamp with time zone not null,
+    sealed bytea not null,
+    opening bytea not null,
+    constraint evidence_pk PRIMARY KEY (subscriber_id, event_id)
+);
+comment on table evidence is 'Sealed: what shows how an event came about. It may go earlier than its event.';
+grant delete, select on evidence to consentledger_purge;
+grant insert, select on evidence to consentledger_service;
+
+create table idempotency (
+    key_id uuid not null,
+    idempotency_key text not null,
+    request_digest bytea,
+    in_flight_until timestamp with time zone not null,
+    status integer,
+    answer bytea,
+    created_at timestamp with time zone not null,
+    constraint idempotency_pk PRIMARY KEY (key_id, idempotency_key)
+);
+CREATE INDEX idempotency_created_at ON consentledger.idempotency USING btree (created_at);
+comment on column idempotency.answer is 'Sealed: headers and body of the first answer. Null while it is in flight.';
+grant delete, insert, select, update on idempotency to consentledger_service;
+
+create table installation (
+    only_row boolean not null default true,
+    master_key_check bytea not null,
+    created_at timestamp with time zone not null,
+    constraint installation_pk PRIMARY KEY (only_row),
+    constraint installation_has_one_row CHECK (only_row)
+);
+comment on table installation is 'One row: a keyed check value, so that the service refuses a database made under another master key.';
+grant insert, select on installation to consentledger_service;
+
+create table legal_hold (
+    subscriber_id uuid not null,
+    reason bytea not null,
+    placed_at timestamp with time zone not null,
+    constraint legal_hold_pk PRIMARY KEY (subscriber_id)
+);
+comment on column legal_hold.reason is 'Sealed: why nothing of this subscriber may be purged.';
+grant select on legal_hold to consentledger_purge;
+grant delete, insert, select, update on legal_hold to consentledger_service;
+
+create table notice (
+    purpose_id integer not null,
+    version integer not null,
+    language text not null,
+    statement text not null,
+    privacy_notice_url text,
+    digest bytea not null,
+    published_at timestamp with time zone not null,
+    constraint notice_pk PRIMARY KEY (purpose_id, version),
+    constraint notice_purpose_fk FOREIGN KEY (purpose_id) REFERENCES purpose(purpose_id),
+    constraint notice_version_counts_from_one CHECK (version >= 1)
+);
+grant insert, select on notice to consentledger_service;
+
+create table outbox (
+    subscriber_id uuid not null,
+    event_id uuid not null,
+    purpose_id integer not null,
+    kind event_kind not null,
+    occurred_at timestamp with time zone not null,
+    recorded_at timestamp with time zone not null,
+    commitment bytea not null,
+    constraint outbox_pk PRIMARY KEY (subscriber_id, event_id)
+);
+comment on table outbox is 'One row an event, until the leader has given it its position in the log. It carries all the log needs, so that a
+purged event still gets its place.';
+grant insert, select on outbox to consentledger_service;
+
+create table purpose (
+    purpose_id integer not null generated always as identity,
+    key text not null,
+    name text not null,
+    description text,
+    channel channel not null,
+    basis lawful_basis not null,
+    double_opt_in boolean not null,
+    consent_lifetime interval,
+    ends_at timestamp with time zone,
+    minimum_age integer,
+    special_category boolean not null,
+    data_categories text[] not null,
+    recipients text[] not null,
+    retention_pending interval not null,
+    retention_lapsed interval not null,
+    retention_evidence interval,
+    first_event_at timestamp with time zone,
+    created_at timestamp with time zone not null,
+    updated_at timestamp with time zone not null,
+    constraint purpose_pk PRIMARY KEY (purpose_id),
+    constraint purpose_key_unique UNIQUE (key),
+    constraint purpose_id_not_reserved CHECK (purpose_id > 0),
+    constraint purpose_key_is_slug CHECK (key ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text AND length(key) <= 64),
+    constraint purpose_minimum_age_sensible CHECK (minimum_age >= 0 AND minimum_age <= 120),
+    constraint purpose_special_category_needs_explicit_consent CHECK (NOT special_category OR basis = 'explicit-consent'::lawful_basis)
+);
+comment on column purpose.purpose_id is 'Positive. In the subscriber tables 0, -1 and -2 stand for all purposes: objection, suppression, restriction.';
+comment on column purpose.first_event_at is 'When the first event named this purpose; from then on its channel and basis are fixed.';
+grant select on purpose to consentledger_purge;
+grant insert, select, update on purpose to consentledger_service;
+
+create table subscriber (
+    subscriber_id uuid not null,
+    address bytea not null,
+    recorded_at timestamp with time zone not null,
+    constraint subscriber_pk PRIMARY KEY (subscriber_id)
+);
+comment on column subscriber.address is 'Sealed: the address as it was first given.';
+grant delete, select on subscriber to consentledger_purge;
+grant insert, select on subscriber to consentledger_service;
+
+create table suppression (
+    subscriber_id uuid not null,
+    purpose_id integer not null,
+    kind event_kind not null,
+    basis lawful_basis,
+    occurred_at timestamp with time zone not null,
+    event_id uuid not null,
+    kept_at timestamp with time zone not null,
+    constraint suppression_pk PRIMARY KEY (subscriber_id, purpose_id, event_id)
+);
+comment on table suppression is 'What is left of a refusal whose event was purged: the keyed id and the fact, so that nothing brings the person back.';
+grant insert, select on suppression to consentledger_purge;
+grant insert, select on suppression to consentledger_service;

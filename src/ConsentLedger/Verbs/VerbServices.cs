@@ -1,0 +1,23 @@
+using ConsentLedger.Hosting;
+using ConsentLedger.Security;
+
+namespace ConsentLedger.Verbs;
+
+/// <summary>The container of a verb: the ledger and what the verb adds, without a web server around it.</summary>
+internal static class VerbServices
+{
+    public static ServiceProvider Services(this Installation installation, Action<IServiceCollection> add)
+    {
+        // A verb makes no links of its own but those its settings name; without any it is the local service's.
+        var publicUrl = new PublicUrl(installation.Settings.PublicUrl ?? new Uri(ServeVerb.DefaultUrl));
+        var services = new ServiceCollection()
+            .AddLogging(logging => logging
+                .SetMinimumLevel(LogLevel.Warning)
+                .AddSimpleConsole(console => console.SingleLine = true)
+                .AddConsole(console => console.LogToStandardErrorThreshold = LogLevel.Trace))
+            .AddMetrics()
+            .AddLedger(publicUrl, installation.Database, installation.Keys, TimeProvider.System);
+        add(services);
+        return services.BuildServiceProvider();
+    }
+}
