@@ -8,6 +8,7 @@ using ConsentLedger.Pages;
 using ConsentLedger.Purposes;
 using ConsentLedger.Retention;
 using ConsentLedger.Security;
+using ConsentLedger.SignUps;
 using ConsentLedger.SubjectRights;
 using ConsentLedger.Unsubscribe;
 
@@ -42,6 +43,7 @@ public static class LedgerService
             .AddChecks()
             .AddPages()
             .AddUnsubscribe()
+            .AddSignUps()
             .AddSetup()
             .AddLedgerMetrics()
             .AddOpenApiDocumentation();
@@ -65,6 +67,7 @@ public static class LedgerService
         app.MapChecks();
         app.MapUnsubscribeLinks();
         app.MapUnsubscribe();
+        app.MapSignUps();
         app.MapRetention();
         app.MapHolds();
         app.MapMail();

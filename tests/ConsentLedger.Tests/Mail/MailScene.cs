@@ -53,13 +53,13 @@ internal static class MailScene
         service.Services.GetRequiredService<MailOutbox>().Wake();
     }
 
-    /// <summary>Waits until this is so, at most half a minute.</summary>
-    public static async Task UntilAsync(Func<Task<bool>> isSo, string what)
+    /// <summary>Waits until this is so, at most half a minute unless it takes longer.</summary>
+    public static async Task UntilAsync(Func<Task<bool>> isSo, string what, TimeSpan? atMost = null)
     {
         var time = Stopwatch.StartNew();
         while (!await isSo())
         {
-            time.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(30), what);
+            time.Elapsed.ShouldBeLessThan(atMost ?? TimeSpan.FromSeconds(30), what);
             await Task.Delay(20, TestContext.Current.CancellationToken);
         }
     }
