@@ -38,9 +38,9 @@ internal sealed partial class MailDelivery : BackgroundService
     private readonly MailMetrics metrics;
     private readonly TimeProvider clock;
     private readonly ILogger<MailDelivery> log;
-    private readonly CircuitBreakerStateProvider circuit = new();
     private readonly ResiliencePipeline breaker;
     private DateTimeOffset nextCleanup;
+    private DateTimeOffset askAgainAt;
 
     public MailDelivery(
         MailOutbox outbox, MailSettings settings, IMailTransport transport, MailMetrics metrics, TimeProvider clock, ILogger<MailDelivery> log)
@@ -60,7 +60,11 @@ internal sealed partial class MailDelivery : BackgroundService
                 SamplingDuration = TimeSpan.FromMinutes(1),
                 BreakDurationGenerator = broken => ValueTask.FromResult(
                     TimeSpan.FromSeconds(Math.Min(300, 15 * Math.Pow(2, Math.Min(broken.HalfOpenAttempts, 10))))),
-                StateProvider = circuit,
+                OnOpened = opened =>
+                {
+                    askAgainAt = clock.GetUtcNow() + opened.BreakDuration;
+                    return default;
+                },
             })
             .Build();
     }
@@ -96,7 +100,8 @@ internal sealed partial class MailDelivery : BackgroundService
 
     private async Task SendDueAsync(CancellationToken cancellation)
     {
-        while (circuit.CircuitState is not CircuitState.Open)
+        // An open circuit stays open until it is tried, so it is the time that says whether to.
+        while (clock.GetUtcNow() >= askAgainAt)
         {
             var started = clock.GetUtcNow();
             var batch = await outbox.LeaseAsync(Batch, cancellation);
