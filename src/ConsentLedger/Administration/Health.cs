@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using ConsentLedger.Database;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
+using ConsentLedger.Mail;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;
 
@@ -23,15 +24,23 @@ public static class Health
             .WithName("GetLiveness").WithSummary("Says whether the process is running");
         routes.MapGet("/ready", ReadyAsync)
             .Refuses(ProblemType.LedgerUnavailable)
-            .WithExample(answer: new HealthView(HealthStatus.Ready, UnsubscribesSpooled: 0))
+            .WithExample(answer: new HealthView(HealthStatus.Ready, UnsubscribesSpooled: 0, new MailBacklog(0, 0)))
             .WithName("GetReadiness").WithSummary("Says whether requests can be answered: the database is there and up to date");
     }
 
     /// <summary>How the service is.</summary>
     /// <param name="Status">In one word.</param>
     /// <param name="UnsubscribesSpooled">Of a service that is ready: how many unsubscribes still wait on its disk to be applied.</param>
+    /// <param name="Mail">What has not been sent; left out where only the process is asked after.</param>
     public sealed record HealthView(
-        HealthStatus Status, [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? UnsubscribesSpooled = null);
+        HealthStatus Status,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] long? UnsubscribesSpooled = null,
+        [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] MailBacklog? Mail = null);
+
+    /// <summary>Mails that have not been sent, as this instance saw them seconds ago.</summary>
+    /// <param name="Waiting">They are sent as soon as the mail server takes them.</param>
+    /// <param name="Poison">They were set aside; <c>GET /v1/mail</c> lists them.</param>
+    public sealed record MailBacklog(long Waiting, long Poison);
 
     /// <summary>How a service can be.</summary>
     [JsonConverter(typeof(LabelJsonConverter<HealthStatus>))]
@@ -47,7 +56,8 @@ public static class Health
     // Nothing is looked at: a service whose database is away must not be restarted for it.
     private static Ok<HealthView> Live() => TypedResults.Ok(new HealthView(HealthStatus.Live));
 
-    private static async Task<Results<Ok<HealthView>, Problem>> ReadyAsync(NpgsqlDataSource database, LedgerMetrics metrics, CancellationToken cancellation)
+    private static async Task<Results<Ok<HealthView>, Problem>> ReadyAsync(
+        NpgsqlDataSource database, LedgerMetrics metrics, MailMetrics mail, CancellationToken cancellation)
     {
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         deadline.CancelAfter(Patience);
@@ -55,7 +65,7 @@ public static class Health
         {
             await using var connection = await database.OpenConnectionAsync(deadline.Token);
             return await Migrator.IsCurrentAsync(connection, deadline.Token)
-                ? TypedResults.Ok(new HealthView(HealthStatus.Ready, metrics.UnsubscribesSpooled))
+                ? TypedResults.Ok(new HealthView(HealthStatus.Ready, metrics.UnsubscribesSpooled, new MailBacklog(mail.Waiting, mail.Poison)))
                 : Unready("The database lacks migrations of this version. Run: consentledger migrate.", metrics);
         }
         catch (NpgsqlException)

@@ -3,10 +3,12 @@ using ConsentLedger.Checks;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
 using ConsentLedger.Http;
+using ConsentLedger.Mail;
 using ConsentLedger.Pages;
 using ConsentLedger.Purposes;
 using ConsentLedger.Retention;
 using ConsentLedger.Security;
+using ConsentLedger.SignUps;
 using ConsentLedger.SubjectRights;
 using ConsentLedger.Unsubscribe;
 
@@ -43,6 +45,7 @@ public static class LedgerService
             .AddChecks()
             .AddPages()
             .AddUnsubscribe()
+            .AddSignUps()
             .AddSetup()
             .AddLedgerMetrics()
             .AddOpenApiDocumentation();
@@ -50,7 +53,9 @@ public static class LedgerService
         // The framework logs a line a request, with its path; an unsubscribe link's token is a path.
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("Npgsql", LogLevel.Warning);
         configure?.Invoke(builder);
-        builder.Services.AddRetention(builder.Configuration);
+        builder.Services
+            .AddMail(builder.Configuration, publicUrl)
+            .AddRetention(builder.Configuration);
 
         var app = builder.Build();
         app.UseForwardedHeaders();
@@ -62,8 +67,10 @@ public static class LedgerService
         app.MapChecks();
         app.MapUnsubscribeLinks();
         app.MapUnsubscribe();
+        app.MapSignUps();
         app.MapRetention();
         app.MapHolds();
+        app.MapMail();
         app.MapKeys();
         app.MapSetup();
         app.MapHealth();

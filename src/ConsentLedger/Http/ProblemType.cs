@@ -29,6 +29,11 @@ public sealed record ProblemType(string Slug, int Status, string Title, string E
         "purpose-not-permitted", 403, "The API key is not for this purpose",
         "The key is bound to certain purposes, so that data given for one can't be used for another, and the purpose asked for is not among them.");
 
+    /// <summary>The form may not stand on that site.</summary>
+    public static readonly ProblemType OriginNotAllowed = new(
+        "origin-not-allowed", 403, "The form may not be sent from this site",
+        "Each sign-up form lists the sites it may stand on, and the one that sent this is not among them. Nothing was changed. Add the site to the form's origins.");
+
     /// <summary>Nothing is there.</summary>
     public static readonly ProblemType NotFound = new(
         "not-found", 404, "There is nothing here",
@@ -92,7 +97,7 @@ public sealed record ProblemType(string Slug, int Status, string Title, string E
     /// <summary>Every type, in the order of status.</summary>
     public static IReadOnlyList<ProblemType> All { get; } =
     [
-        Validation, Unauthenticated, InsufficientScope, PurposeNotPermitted, NotFound, MethodNotAllowed, EventConflict,
+        Validation, Unauthenticated, InsufficientScope, PurposeNotPermitted, OriginNotAllowed, NotFound, MethodNotAllowed, EventConflict,
         PurposeInUse, IdempotencyKeyInFlight, PreconditionFailed, PayloadTooLarge, UnsupportedMediaType,
         IdempotencyKeyReused, RateLimited, Internal, LedgerUnavailable,
     ];

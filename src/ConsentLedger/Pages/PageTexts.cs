@@ -56,12 +56,20 @@ public sealed class PageTexts
     /// <summary>A problem's explanation.</summary>
     public string ExplanationOf(ProblemType problem) => texts.GetValueOrDefault($"problem.{problem.Slug}.text", problem.Explanation);
 
-    /// <summary>The language a request asks for: <c>?lang=</c>, else the best of <c>Accept-Language</c>, else English.</summary>
+    /// <summary>From here on this request is answered in this language, unless one was chosen by hand: that of a form.</summary>
+    public static void Prefer(HttpContext context, string language) => context.Features.Set(new Preferred(All[language]));
+
+    /// <summary>The language a request asks for: <c>?lang=</c>, else the one preferred for it, else the best of <c>Accept-Language</c>, else English.</summary>
     public static PageTexts For(HttpRequest request)
     {
         if (request.Query["lang"] is [{ } chosen] && All.TryGetValue(chosen, out var texts))
         {
             return texts;
+        }
+
+        if (request.HttpContext.Features.Get<Preferred>() is { } preferred)
+        {
+            return preferred.Texts;
         }
 
         return request.GetTypedHeaders().AcceptLanguage
@@ -70,6 +78,8 @@ public sealed class PageTexts
             .Select(range => All.GetValueOrDefault(range.Value.Value?.Split('-')[0] ?? string.Empty))
             .FirstOrDefault(known => known is not null) ?? All[DefaultLanguage];
     }
+
+    private sealed record Preferred(PageTexts Texts);
 
     private static IEnumerable<PageTexts> Load()
     {

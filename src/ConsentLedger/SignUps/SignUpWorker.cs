@@ -1,0 +1,209 @@
+using System.Threading.Channels;
+using ConsentLedger.Database;
+using ConsentLedger.Ledger;
+using ConsentLedger.Purposes;
+using ConsentLedger.Subscribers;
+using Dapper;
+using Npgsql;
+
+namespace ConsentLedger.SignUps;
+
+/// <summary>
+/// Looks into sign-ups after they were answered: at once when woken, and within seconds where another instance received
+/// them or has gone. Each is one transaction: its events, its mail and its own row are durable together, and a crash
+/// leaves the sign-up as it was received, for the next look.
+/// </summary>
+/// <remarks>
+/// Nobody is written to who is suppressed, restricted or has objected. Who may be written to already is told so, and no
+/// <c>requested</c> event is made for that: it would turn the consent off. Who once refused, and a child, confirm even
+/// where the purpose asks for no confirmation, because a stranger may have filled in the form.
+/// </remarks>
+internal sealed partial class SignUpWorker(
+    NpgsqlDataSource database, SignUpStore store, SignUpMails mails, FormCatalogue forms, PurposeCatalogue purposes, LedgerStore ledger,
+    SubscriberIds subscribers, TimeProvider clock, ILogger<SignUpWorker> log) : BackgroundService
+{
+    /// <summary>How long a sign-up is kept here; what came of it is in the ledger.</summary>
+    public static readonly TimeSpan Kept = TimeSpan.FromDays(30);
+
+    private static readonly TimeSpan Look = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan Cleanup = TimeSpan.FromHours(1);
+    private const int MaxDoublings = 7;
+
+    private readonly Channel<bool> woken = System.Threading.Channels.Channel.CreateBounded<bool>(
+        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+
+    private DateTimeOffset nextCleanup;
+
+    /// <summary>Has what was received looked into now instead of within seconds.</summary>
+    public void Wake() => woken.Writer.TryWrite(true);
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                while (await LookIntoNextAsync(stoppingToken))
+                {
+                    // Until there is none left.
+                }
+
+                await CleanUpAsync(stoppingToken);
+            }
+            catch (NpgsqlException away) when (DatabaseResilience.IsAway(away))
+            {
+                LogAway(away.GetType().Name, away.SqlState);
+            }
+            catch (Exception defect) when (defect is not OperationCanceledException)
+            {
+                LogDefect(defect);
+            }
+
+            using var waiting = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
+            await Task.WhenAny(woken.Reader.WaitToReadAsync(waiting.Token).AsTask(), Task.Delay(Look, clock, waiting.Token));
+            await waiting.CancelAsync();
+            woken.Reader.TryRead(out _);
+        }
+    }
+
+    private async Task<bool> LookIntoNextAsync(CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        SignUpRow? row;
+        await using (var transaction = await connection.BeginTransactionAsync(cancellation))
+        {
+            row = await connection.QuerySingleOrDefaultAsync<SignUpRow?>(new CommandDefinition(
+                $"""
+                select {SignUpRow.Columns} from sign_up
+                where status = 'received' and next_attempt_at <= @now
+                order by next_attempt_at, sign_up_id
+                limit 1
+                for update skip locked
+                """,
+                new { now = Now },
+                cancellationToken: cancellation));
+            if (row is null)
+            {
+                return false;
+            }
+
+            try
+            {
+                await LookIntoAsync(connection, row, cancellation);
+                await transaction.CommitAsync(cancellation);
+                mails.Wake();
+                return true;
+            }
+            catch (Exception fault) when (fault is not OperationCanceledException && fault is not NpgsqlException { IsTransient: true })
+            {
+                LogPutOff(row.SignUpId, fault);
+            }
+        }
+
+        // One that can't be looked into must not stand in the way of the others.
+        await connection.ExecuteAsync(new CommandDefinition(
+            "update sign_up set attempts = attempts + 1, next_attempt_at = @next where subscriber_id = @SubscriberId and sign_up_id = @SignUpId",
+            new { next = Now.AddMinutes(Math.Pow(2, Math.Min(row.Attempts, MaxDoublings))), row.SubscriberId, row.SignUpId },
+            cancellationToken: cancellation));
+        return true;
+    }
+
+    private async Task LookIntoAsync(NpgsqlConnection connection, SignUpRow row, CancellationToken cancellation)
+    {
+        var signUp = store.Open(row);
+        var now = Now;
+        var recipient = subscribers.Of(signUp.Recipient);
+        await SignUpStore.LockAsync(connection, row.Subscriber, recipient, cancellation);
+        var states = await ledger.ReadStatesAsync(row.Subscriber, cancellation);
+        var asked = new List<Offer>();
+        var had = new List<Offer>();
+        var direct = new List<Offer>();
+        foreach (var offer in await forms.OffersAsync(signUp.Choices, cancellation))
+        {
+            var id = offer.Purpose.Id;
+            var state = states.Where(state => state.Purpose.IsFacet || state.Purpose == id).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+            if (state.Decide(offer.Purpose.Terms, now).Allowed)
+            {
+                had.Add(offer);
+            }
+            else if (!state.IsSuppressed && !state.IsRestricted && !state.HasObjected && !offer.Purpose.Terms.HasEnded(now))
+            {
+                var alone = !offer.Purpose.DoubleOptIn && signUp.Guardian is null && state.Purpose?.Kind.Refuses() != true;
+                (alone ? direct : asked).Add(offer);
+            }
+        }
+
+        await AppendAsync(connection, row, signUp, EventKind.Given, direct, now, cancellation);
+        var mayWrite = (asked.Count > 0 || (had.Count > 0 && direct.Count == 0)) && await mails.MayWriteAsync(connection, recipient, cancellation)
+            && !await IsBarredAsync(recipient, cancellation);
+        if (mayWrite && asked.Count > 0)
+        {
+            await AppendAsync(connection, row, signUp, EventKind.Requested, asked, now, cancellation);
+            await mails.AskAsync(connection, row, signUp, asked, cancellation);
+            var choices = asked.Select(offer => new Choice(offer.Purpose.Id.Value, offer.Notice?.Version)).ToList();
+            await store.MoveAsync(connection, row, "asked", signUp with { Choices = choices }, cancellation);
+            return;
+        }
+
+        if (mayWrite && signUp.Guardian is null)
+        {
+            await mails.SayAlreadyAsync(connection, row, signUp, had, cancellation);
+        }
+
+        await store.MoveAsync(connection, row, "settled", null, cancellation);
+    }
+
+    /// <summary>A guardian may have said no to mails, too.</summary>
+    private async Task<bool> IsBarredAsync(SubscriberId recipient, CancellationToken cancellation)
+    {
+        var states = await ledger.ReadStatesAsync(recipient, cancellation);
+        var facets = states.Where(state => state.Purpose.IsFacet).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+        return facets.IsSuppressed || facets.IsRestricted;
+    }
+
+    private async Task AppendAsync(
+        NpgsqlConnection connection, SignUpRow row, SignUp signUp, EventKind kind, List<Offer> offers, DateTimeOffset now, CancellationToken cancellation)
+    {
+        foreach (var offer in offers)
+        {
+            var address = Address.Parse(signUp.Address, provider: null);
+            var draft = new EventDraft
+            {
+                Address = address,
+                Purpose = offer.Purpose,
+                Kind = kind,
+                NoticeVersion = offer.Notice?.Version,
+                Source = signUp.Source,
+                OccurredAt = row.ReceivedAt,
+                Evidence = signUp.Evidence(offer),
+            };
+            await purposes.MarkInUseAsync(offer.Purpose, now, cancellation);
+            var id = store.EventIdFor(row, Label<EventKind>.Of(kind), offer.Purpose.Id, row.ReceivedAt);
+            await ledger.AppendAsync(connection, EventRules.Accept(draft, row.Subscriber, id, now), address, cancellation);
+        }
+    }
+
+    private async Task CleanUpAsync(CancellationToken cancellation)
+    {
+        if (Now < nextCleanup)
+        {
+            return;
+        }
+
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await connection.ExecuteAsync(new CommandDefinition(
+            "delete from sign_up where received_at < @outlived", new { outlived = Now - Kept }, cancellationToken: cancellation));
+        nextCleanup = Now + Cleanup;
+    }
+
+    private DateTimeOffset Now => Instant.Of(clock.GetUtcNow());
+
+    [LoggerMessage(LogLevel.Warning, "Sign-ups wait, because the ledger can't be asked: {Type} {SqlState}")]
+    private partial void LogAway(string type, string? sqlState);
+
+    [LoggerMessage(LogLevel.Error, "Sign-up {SignUp} met a defect and is looked into again later")]
+    private partial void LogPutOff(Guid signUp, Exception defect);
+
+    [LoggerMessage(LogLevel.Error, "Looking into sign-ups met a defect and goes on")]
+    private partial void LogDefect(Exception defect);
+}
