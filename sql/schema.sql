@@ -10,6 +10,9 @@ create type event_kind as enum (
 create type lawful_basis as enum (
     'consent', 'explicit-consent', 'soft-opt-in', 'charitable-soft-opt-in', 'legitimate-interests', 'service');
 
+create type mail_status as enum (
+    'waiting', 'sent', 'poison');
+
 create type purge_rule as enum (
     'ended', 'lapsed', 'pending', 'evidence', 'facets', 'address');
 
@@ -18,6 +21,9 @@ create type purge_status as enum (
 
 create type purge_trigger as enum (
     'schedule', 'api', 'cli');
+
+create type sign_up_status as enum (
+    'received', 'asked', 'confirmed', 'settled');
 
 create type source_kind as enum (
     'web-form', 'paper', 'phone', 'in-person', 'import', 'api', 'admin', 'unsubscribe-link', 'preference-centre', 'feedback', 'system');
@@ -96,6 +102,21 @@ comment on table evidence is 'Sealed: what shows how an event came about. It may
 grant delete, select on evidence to consentledger_purge;
 grant insert, select on evidence to consentledger_service;
 
+create table form (
+    key text not null,
+    purposes text[] not null,
+    origins text[] not null,
+    return_urls text[] not null,
+    language text not null,
+    fields text[] not null,
+    created_at timestamp with time zone not null,
+    updated_at timestamp with time zone not null,
+    constraint form_pk PRIMARY KEY (key),
+    constraint form_has_purposes CHECK (cardinality(purposes) > 0),
+    constraint form_key_is_slug CHECK (key ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text AND length(key) <= 64)
+);
+grant insert, select, update on form to consentledger_service;
+
 create table idempotency (
     key_id uuid not null,
     key_digest bytea not null,
@@ -137,6 +158,35 @@ create table legal_hold (
 comment on column legal_hold.reason is 'Sealed: why nothing of this subscriber may be purged.';
 grant select on legal_hold to consentledger_purge;
 grant delete, insert, select, update on legal_hold to consentledger_service;
+
+create table mail_outbox (
+    subscriber_id uuid not null,
+    mail_id uuid not null,
+    kind text not null,
+    message_id text not null,
+    recipient bytea,
+    content bytea,
+    status mail_status not null default 'waiting'::mail_status,
+    attempts integer not null default 0,
+    next_attempt_at timestamp with time zone not null,
+    smtp_code integer,
+    created_at timestamp with time zone not null,
+    finished_at timestamp with time zone,
+    constraint mail_outbox_pk PRIMARY KEY (subscriber_id, mail_id),
+    constraint mail_outbox_waiting_is_whole CHECK ((status = 'waiting'::mail_status) = (recipient IS NOT NULL) AND (status = 'waiting'::mail_status) = (content IS NOT NULL) AND (status = 'waiting'::mail_status) = (finished_at IS NULL))
+);
+CREATE INDEX mail_outbox_due ON consentledger.mail_outbox USING btree (next_attempt_at, mail_id) WHERE (status = 'waiting'::mail_status);
+CREATE INDEX mail_outbox_finished ON consentledger.mail_outbox USING btree (finished_at) WHERE (status <> 'waiting'::mail_status);
+CREATE INDEX mail_outbox_unsent ON consentledger.mail_outbox USING btree (status, mail_id) WHERE (status <> 'sent'::mail_status);
+comment on column mail_outbox.subscriber_id is 'The holder of the address it goes to; so the limit on mails to one address is one index range.';
+comment on column mail_outbox.kind is 'What it is: confirmation, already-subscribed. Nothing personal.';
+comment on column mail_outbox.message_id is 'Made once, so that a mail that is sent twice after a crash is recognised as one.';
+comment on column mail_outbox.recipient is 'Sealed; gone once the mail is sent or set aside.';
+comment on column mail_outbox.content is 'Sealed; gone once the mail is sent or set aside.';
+comment on column mail_outbox.next_attempt_at is 'When it is due; while an instance is sending it, when that one is given up for dead.';
+comment on column mail_outbox.smtp_code is 'The last refusal of the mail server, without its words: those may repeat the address.';
+grant delete, select on mail_outbox to consentledger_purge;
+grant delete, insert, select, update on mail_outbox to consentledger_service;
 
 create table notice (
     purpose_id integer not null,
@@ -242,6 +292,24 @@ comment on column purpose.purpose_id is 'Positive. In the subscriber tables 0, -
 comment on column purpose.first_event_at is 'When the first event named this purpose; from then on its channel and basis are fixed.';
 grant select on purpose to consentledger_purge;
 grant insert, select, update on purpose to consentledger_service;
+
+create table sign_up (
+    subscriber_id uuid not null,
+    sign_up_id uuid not null,
+    status sign_up_status not null default 'received'::sign_up_status,
+    details bytea,
+    attempts integer not null default 0,
+    next_attempt_at timestamp with time zone not null,
+    received_at timestamp with time zone not null,
+    constraint sign_up_pk PRIMARY KEY (subscriber_id, sign_up_id),
+    constraint sign_up_open_has_details CHECK ((status = ANY (ARRAY['received'::sign_up_status, 'asked'::sign_up_status])) = (details IS NOT NULL))
+);
+CREATE INDEX sign_up_due ON consentledger.sign_up USING btree (next_attempt_at, sign_up_id) WHERE (status = 'received'::sign_up_status);
+CREATE INDEX sign_up_received ON consentledger.sign_up USING btree (received_at);
+comment on table sign_up is 'Received, then asked to confirm, then confirmed; or settled: nothing more comes of it. Gone after 30 days; what counts is in the ledger.';
+comment on column sign_up.details is 'Sealed: who signed up for what, how, and what was shown. Gone once it is confirmed or settled.';
+grant delete, select on sign_up to consentledger_purge;
+grant delete, insert, select, update on sign_up to consentledger_service;
 
 create table subscriber (
     subscriber_id uuid not null,

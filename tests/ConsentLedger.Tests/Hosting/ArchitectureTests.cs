@@ -68,7 +68,7 @@ public sealed partial class ArchitectureTests
         select (edge.Key.From, edge.Key.To, edge.First());
 
     private static string? Folder(IType type) =>
-        type.Namespace.FullName.Split('.') is ["ConsentLedger", var folder, ..] ? folder
+        type.Namespace?.FullName.Split('.') is ["ConsentLedger", var folder, ..] ? folder
         : type.FullName.Split('/', '+')[0] == "Program" ? "Program"
         : null;
 
