@@ -73,6 +73,12 @@ public static partial class OpenApiDocumentation
                 + "An address is never in a path or a query. Refusals are `application/problem+json` (RFC 9457); their `type` leads to an explanation.",
         };
         document.Servers = [new OpenApiServer { Url = context.ApplicationServices.GetRequiredService<PublicUrl>().ToString() }];
+        foreach (var path in document.Paths.Values)
+        {
+            // HEAD is GET without the body; described apart it would only repeat GET's name.
+            path.Operations?.Remove(HttpMethod.Head);
+        }
+
         document.Components ??= new OpenApiComponents();
         document.Components.SecuritySchemes = new Dictionary<string, IOpenApiSecurityScheme>
         {

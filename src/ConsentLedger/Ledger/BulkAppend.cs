@@ -306,7 +306,7 @@ public sealed class BulkAppend : IAsyncDisposable
                 from fresh
                 where address is not null
                 order by subscriber_id, line
-                on conflict (subscriber_id) do nothing
+                on conflict (subscriber_id) do update set recorded_at = subscriber.recorded_at where false
             ),
             kept as (
                 insert into evidence (subscriber_id, event_id, purpose_id, occurred_at, sealed, opening)

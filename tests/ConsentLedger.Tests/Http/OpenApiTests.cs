@@ -50,7 +50,9 @@ public sealed class OpenApiTests(TestDatabase databases)
             AddIf(operation["tags"]?[0] is null, $"{method} {path}: tag");
             AddIf(operation["requestBody"]?["content"] is JsonObject sent && !sent.Any(body => body.Value!["example"] is not null), $"{method} {path}: example of a request");
             var answer = operation["responses"]!.AsObject().First(response => response.Key.StartsWith('2')).Value!;
-            AddIf(answer["content"] is JsonObject received && !received.Any(body => body.Value!["example"] is not null), $"{method} {path}: example of an answer");
+
+            // Whoever signs up is told nothing: the answer is {}, and an empty example is not written.
+            AddIf(path != "/v1/signups" && answer["content"] is JsonObject received && !received.Any(body => body.Value!["example"] is not null), $"{method} {path}: example of an answer");
             AddIf(endpoint.Metadata.GetMetadata<AcceptedIdempotencyKey>() is not null != HasParameter(operation, "Idempotency-Key"), $"{method} {path}: Idempotency-Key");
         }
 
