@@ -10,6 +10,15 @@ create type event_kind as enum (
 create type lawful_basis as enum (
     'consent', 'explicit-consent', 'soft-opt-in', 'charitable-soft-opt-in', 'legitimate-interests', 'service');
 
+create type purge_rule as enum (
+    'ended', 'lapsed', 'pending', 'evidence', 'facets', 'address');
+
+create type purge_status as enum (
+    'pending', 'running', 'completed', 'failed');
+
+create type purge_trigger as enum (
+    'schedule', 'api', 'cli');
+
 create type source_kind as enum (
     'web-form', 'paper', 'phone', 'in-person', 'import', 'api', 'admin', 'unsubscribe-link', 'preference-centre', 'feedback', 'system');
 
@@ -48,6 +57,7 @@ create table consent_event (
     constraint consent_event_expires_after_it_occurred CHECK (expires_at > occurred_at),
     constraint consent_event_facet_kinds CHECK (purpose_id > 0 AND (kind <> ALL (ARRAY['suppressed'::event_kind, 'released'::event_kind, 'restricted'::event_kind, 'unrestricted'::event_kind])) OR purpose_id = 0 AND kind = 'objected'::event_kind OR purpose_id = '-1'::integer AND (kind = ANY (ARRAY['suppressed'::event_kind, 'released'::event_kind])) OR purpose_id = '-2'::integer AND (kind = ANY (ARRAY['restricted'::event_kind, 'unrestricted'::event_kind])))
 );
+CREATE INDEX consent_event_facets ON consentledger.consent_event USING btree (purpose_id, subscriber_id, occurred_at) WHERE (purpose_id <= 0);
 comment on table consent_event is 'Append-only by grant. Nothing here is personal: addresses and evidence are sealed in tables of their own.';
 comment on column consent_event.evidence_digest is 'HMAC of the evidence under the opening that lies with it, so that the commitment outlives the evidence.';
 comment on column consent_event.commitment is 'HMAC of the canonical event under its opening; it outlives the event and means nothing without the opening.';
@@ -64,6 +74,10 @@ create table consent_state (
     event_id uuid not null,
     constraint consent_state_pk PRIMARY KEY (subscriber_id, purpose_id)
 );
+CREATE INDEX consent_state_by_purpose ON consentledger.consent_state USING btree (purpose_id, subscriber_id);
+CREATE INDEX consent_state_lapsed ON consentledger.consent_state USING btree (purpose_id, occurred_at, subscriber_id) WHERE ((kind = ANY (ARRAY['expired'::event_kind, 'invalidated'::event_kind, 'refused'::event_kind, 'withdrawn'::event_kind, 'revoked'::event_kind, 'objected'::event_kind])) AND (purpose_id > 0));
+CREATE INDEX consent_state_pending ON consentledger.consent_state USING btree (purpose_id, occurred_at, subscriber_id) WHERE (kind = 'requested'::event_kind);
+CREATE INDEX consent_state_running_out ON consentledger.consent_state USING btree (expires_at, subscriber_id, purpose_id) WHERE ((kind = ANY (ARRAY['permitted'::event_kind, 'given'::event_kind, 'renewed'::event_kind])) AND (expires_at IS NOT NULL));
 comment on table consent_state is 'A projection of consent_event and suppression, written with each event; sql/rebuild_state.sql recomputes it.';
 grant delete, insert, select, update on consent_state to consentledger_purge;
 grant insert, select, update on consent_state to consentledger_service;
@@ -77,21 +91,30 @@ create table evidence (
     opening bytea not null,
     constraint evidence_pk PRIMARY KEY (subscriber_id, event_id)
 );
+CREATE INDEX evidence_by_age ON consentledger.evidence USING btree (purpose_id, occurred_at, subscriber_id, event_id);
 comment on table evidence is 'Sealed: what shows how an event came about. It may go earlier than its event.';
 grant delete, select on evidence to consentledger_purge;
 grant insert, select on evidence to consentledger_service;
 
 create table idempotency (
     key_id uuid not null,
-    idempotency_key text not null,
-    request_digest bytea,
+    key_digest bytea not null,
+    attempt uuid not null,
+    target_digest bytea not null,
+    body_digest bytea,
     in_flight_until timestamp with time zone not null,
     status integer,
     answer bytea,
     created_at timestamp with time zone not null,
-    constraint idempotency_pk PRIMARY KEY (key_id, idempotency_key)
+    constraint idempotency_pk PRIMARY KEY (key_id, key_digest),
+    constraint idempotency_is_answered_whole CHECK ((status IS NULL) = (answer IS NULL))
 );
 CREATE INDEX idempotency_created_at ON consentledger.idempotency USING btree (created_at);
+comment on table idempotency is 'One row a request that was sent with an Idempotency-Key: first in flight, then answered; gone a day later.';
+comment on column idempotency.key_digest is 'Keyed hash of the Idempotency-Key: a client may well make its keys from addresses.';
+comment on column idempotency.attempt is 'Which run of the request holds this row, so that one that was given up for dead can no longer answer it.';
+comment on column idempotency.target_digest is 'Keyed hash of method, path and query.';
+comment on column idempotency.body_digest is 'Keyed hash of the body. Null while a body that is too long to hold is still being read.';
 comment on column idempotency.answer is 'Sealed: headers and body of the first answer. Null while it is in flight.';
 grant delete, insert, select, update on idempotency to consentledger_service;
 
@@ -143,6 +166,51 @@ comment on table outbox is 'One row an event, until the leader has given it its 
 purged event still gets its place.';
 grant insert, select on outbox to consentledger_service;
 
+create table purge_record (
+    subscriber_id uuid not null,
+    run_id uuid not null,
+    event_id uuid not null,
+    rule purge_rule not null,
+    purpose_id integer,
+    kind event_kind,
+    occurred_at timestamp with time zone,
+    purged_at timestamp with time zone not null,
+    constraint purge_record_pk PRIMARY KEY (subscriber_id, run_id, event_id, rule)
+);
+CREATE INDEX purge_record_by_run ON consentledger.purge_record USING btree (run_id, subscriber_id);
+comment on table purge_record is 'One row for everything deleted: an event with the evidence that lay with it, evidence alone (rule evidence), or a sealed address.';
+comment on column purge_record.event_id is 'The event; all zero for an address (rule address), which has neither purpose nor kind.';
+grant insert, select on purge_record to consentledger_purge;
+grant select on purge_record to consentledger_service;
+
+create table purge_run (
+    run_id uuid not null,
+    status purge_status not null default 'pending'::purge_status,
+    trigger purge_trigger not null,
+    dry_run boolean not null,
+    scheduled_for timestamp with time zone,
+    requested_at timestamp with time zone not null,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    ended bigint not null default 0,
+    lapsed bigint not null default 0,
+    pending bigint not null default 0,
+    evidence bigint not null default 0,
+    facets bigint not null default 0,
+    address bigint not null default 0,
+    expired bigint not null default 0,
+    held_back bigint not null default 0,
+    constraint purge_run_pk PRIMARY KEY (run_id),
+    constraint purge_run_scheduled_once UNIQUE (scheduled_for),
+    constraint purge_run_finished_has_times CHECK ((status = ANY (ARRAY['completed'::purge_status, 'failed'::purge_status])) = (finished_at IS NOT NULL) AND (status = 'pending'::purge_status) = (started_at IS NULL)),
+    constraint purge_run_scheduled_says_when CHECK ((trigger = 'schedule'::purge_trigger) = (scheduled_for IS NOT NULL))
+);
+CREATE UNIQUE INDEX purge_run_one_open ON consentledger.purge_run USING btree ((true)) WHERE (status = ANY (ARRAY['pending'::purge_status, 'running'::purge_status]));
+comment on table purge_run is 'Each counter is written in the transaction that deletes what it counts, so it is true after a crash too.';
+comment on column purge_run.scheduled_for is 'The time of the schedule that this run is for; unique, so that of several instances one makes it.';
+grant select, update on purge_run to consentledger_purge;
+grant insert (run_id, trigger, dry_run, scheduled_for, requested_at), select, update (expired) on purge_run to consentledger_service;
+
 create table purpose (
     purpose_id integer not null generated always as identity,
     key text not null,
@@ -182,8 +250,8 @@ create table subscriber (
     constraint subscriber_pk PRIMARY KEY (subscriber_id)
 );
 comment on column subscriber.address is 'Sealed: the address as it was first given.';
-grant delete, select on subscriber to consentledger_purge;
-grant insert, select on subscriber to consentledger_service;
+grant delete, select, update (recorded_at) on subscriber to consentledger_purge;
+grant insert, select, update (recorded_at) on subscriber to consentledger_service;
 
 create table suppression (
     subscriber_id uuid not null,

@@ -17,14 +17,26 @@ comment on column api_key.purposes is 'Null: every purpose. Otherwise the purpos
 
 create table idempotency (
     key_id          uuid        not null,
-    idempotency_key text        not null,
-    request_digest  bytea,
+    key_digest      bytea       not null,
+    attempt         uuid        not null,
+    target_digest   bytea       not null,
+    body_digest     bytea,
     in_flight_until timestamptz not null,
     status          integer,
     answer          bytea,
     created_at      timestamptz not null,
-    constraint idempotency_pk primary key (key_id, idempotency_key)
+    constraint idempotency_pk primary key (key_id, key_digest),
+    constraint idempotency_is_answered_whole check ((status is null) = (answer is null))
 );
+comment on table idempotency is
+    'One row a request that was sent with an Idempotency-Key: first in flight, then answered; gone a day later.';
+comment on column idempotency.key_digest is
+    'Keyed hash of the Idempotency-Key: a client may well make its keys from addresses.';
+comment on column idempotency.attempt is
+    'Which run of the request holds this row, so that one that was given up for dead can no longer answer it.';
+comment on column idempotency.target_digest is 'Keyed hash of method, path and query.';
+comment on column idempotency.body_digest is
+    'Keyed hash of the body. Null while a body that is too long to hold is still being read.';
 comment on column idempotency.answer is 'Sealed: headers and body of the first answer. Null while it is in flight.';
 create index idempotency_created_at on idempotency (created_at);
 

@@ -17,6 +17,7 @@ public static class Check
         app.MapPost("/v1/checks", HandleAsync)
             .RequireScope(Scope.ChecksRead)
             .Refuses(ProblemType.PurposeNotPermitted, ProblemType.NotFound, ProblemType.RateLimited)
+            .WithExample(CheckExamples.Request, CheckExamples.Answer)
             .WithName("Check").WithTags("Checks").WithSummary("Says whether an address may be written to for a purpose");
 
     /// <summary>What to check.</summary>

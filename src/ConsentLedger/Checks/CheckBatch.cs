@@ -27,6 +27,7 @@ public static class CheckBatch
             .RequireScope(Scope.ChecksRead)
             .Refuses(ProblemType.PurposeNotPermitted, ProblemType.NotFound)
             .WithMetadata(new RequestSizeLimitAttribute(MaxBody))
+            .WithExample(CheckExamples.BatchRequest, CheckExamples.BatchAnswer)
             .WithName("CheckBatch").WithTags("Checks").WithSummary("Says which of many addresses may be written to for a purpose");
 
     /// <summary>What to check.</summary>

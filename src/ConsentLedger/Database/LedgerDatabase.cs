@@ -19,14 +19,20 @@ public sealed class LedgerDatabase : IAsyncDisposable
         "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off";
 
     private readonly string connectionString;
+    private readonly NpgsqlDataSource owner;
+    private readonly NpgsqlDataSource session;
+    private readonly NpgsqlDataSource login;
 
     /// <summary>Prepares the data sources; nothing connects yet.</summary>
     public LedgerDatabase(string connectionString)
     {
         this.connectionString = connectionString;
-        Service = NpgsqlDataSource.Create(ForRole("consentledger_service", connections: 64));
-        Checks = NpgsqlDataSource.Create(ForRole("consentledger_service", connections: 8, IndexOnly));
-        Purge = NpgsqlDataSource.Create(ForRole("consentledger_purge", connections: 4));
+        Service = Open("service", ForRole("consentledger_service", connections: 64));
+        Checks = Open("checks", ForRole("consentledger_service", connections: 8, IndexOnly));
+        Purge = Open("purge", ForRole("consentledger_purge", connections: 4));
+        owner = Open("owner", Unpooled("consentledger_owner"));
+        session = Open("session", Unpooled("consentledger_service"));
+        login = Open("login", Unpooled(role: null));
     }
 
     /// <summary>Runs as consentledger_service: may select and insert on the ledger, and nothing else there.</summary>
@@ -39,13 +45,19 @@ public sealed class LedgerDatabase : IAsyncDisposable
     public NpgsqlDataSource Purge { get; }
 
     /// <summary>A single connection as the owner, for migrations and rebuilding; it is not pooled.</summary>
-    public NpgsqlConnection OpenAsOwner() => new(Unpooled("consentledger_owner"));
+    public NpgsqlConnection OpenAsOwner() => owner.CreateConnection();
 
     /// <summary>A single connection as the service, for what holds a session: advisory locks. It is not pooled.</summary>
-    public NpgsqlConnection OpenSession() => new(Unpooled("consentledger_service"));
+    public NpgsqlConnection OpenSession() => session.CreateConnection();
+
+    /// <summary>
+    /// A single connection as the purge role, which deletes under the advisory lock that it holds itself: if it dies, the
+    /// lock and what was under way go together. It is not pooled.
+    /// </summary>
+    public NpgsqlConnection OpenPurgeSession() => new(Unpooled("consentledger_purge"));
 
     /// <summary>A single connection as the login itself, before there are roles. It is not pooled.</summary>
-    public NpgsqlConnection OpenAsLogin() => new(Unpooled(role: null));
+    public NpgsqlConnection OpenAsLogin() => login.CreateConnection();
 
     /// <inheritdoc />
     public async ValueTask DisposeAsync()
@@ -53,7 +65,14 @@ public sealed class LedgerDatabase : IAsyncDisposable
         await Service.DisposeAsync();
         await Checks.DisposeAsync();
         await Purge.DisposeAsync();
+        await owner.DisposeAsync();
+        await session.DisposeAsync();
+        await login.DisposeAsync();
     }
+
+    // Metrics are labelled with the pool's name, which is otherwise its connection string.
+    private static NpgsqlDataSource Open(string name, string connectionString) =>
+        new NpgsqlDataSourceBuilder(connectionString) { Name = name }.Build();
 
     internal string Unpooled(string? role) =>
         new NpgsqlConnectionStringBuilder(ForRole(role, connections: 1)) { Pooling = false }.ConnectionString;

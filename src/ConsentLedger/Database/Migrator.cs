@@ -27,7 +27,7 @@ public sealed class Migrator(LedgerDatabase database)
         await login.ExecuteAsync("select pg_advisory_lock(@AdvisoryLock)", new { AdvisoryLock }, commandTimeout: 0);
 
         // The common start finds nothing to do, and needs no more than the service's own rights to find that out.
-        if (await IsCurrentAsync(login))
+        if (await IsCurrentAsync(login, cancellation))
         {
             return [];
         }
@@ -53,14 +53,18 @@ public sealed class Migrator(LedgerDatabase database)
         return [.. result.Scripts.Select(script => script.Name)];
     }
 
-    private static async Task<bool> IsCurrentAsync(NpgsqlConnection connection)
+    /// <summary>True if every script of this version has been applied.</summary>
+    public static async Task<bool> IsCurrentAsync(NpgsqlConnection connection, CancellationToken cancellation)
     {
-        if (!await connection.ExecuteScalarAsync<bool>("select to_regclass(@Name) is not null", new { Name = $"{LedgerDatabase.Schema}.{Journal}" }))
+        var isThere = new CommandDefinition(
+            "select to_regclass(@Name) is not null", new { Name = $"{LedgerDatabase.Schema}.{Journal}" }, cancellationToken: cancellation);
+        if (!await connection.ExecuteScalarAsync<bool>(isThere))
         {
             return false;
         }
 
-        var applied = await connection.QueryAsync<string>($"select scriptname from {LedgerDatabase.Schema}.{Journal}");
+        var applied = await connection.QueryAsync<string>(new CommandDefinition(
+            $"select scriptname from {LedgerDatabase.Schema}.{Journal}", cancellationToken: cancellation));
         return !Scripts().Select(script => script.Name).Except(applied, StringComparer.Ordinal).Any();
     }
 

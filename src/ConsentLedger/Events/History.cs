@@ -22,9 +22,11 @@ public static class History
     {
         app.MapPost("/v1/subscribers/history", OfAddressAsync)
             .RequireScope(Scope.SubscribersRead)
+            .WithExample(EventExamples.HistoryRequest, EventExamples.History)
             .WithName("ReadHistory").WithTags("Subscribers").WithSummary("Lists what happened to the consents of an address");
         app.MapGet("/v1/subscribers/{id}/events", OfSubscriberAsync)
             .RequireScope(Scope.SubscribersRead)
+            .WithExample(answer: EventExamples.History)
             .WithName("ListSubscriberEvents").WithTags("Subscribers").WithSummary("Lists what happened to the consents of a subscriber");
     }
 

@@ -16,6 +16,7 @@ public static class Lookup
         app.MapPost("/v1/subscribers/lookup", HandleAsync)
             .RequireScope(Scope.SubscribersRead)
             .Refuses(ProblemType.NotFound)
+            .WithExample(EventExamples.LookupRequest, EventExamples.Subscriber)
             .WithName("LookUpSubscriber").WithTags("Subscribers").WithSummary("Shows how an address stands for each purpose");
 
     /// <summary>Which address to look up.</summary>

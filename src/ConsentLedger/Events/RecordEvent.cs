@@ -18,6 +18,7 @@ public static class RecordEvent
         app.MapPost("/v1/events", HandleAsync)
             .RequireScope(Scope.EventsWrite)
             .Refuses(ProblemType.PurposeNotPermitted, ProblemType.NotFound, ProblemType.EventConflict)
+            .WithExample(EventExamples.Request, EventExamples.Answer)
             .WithName("RecordEvent").WithTags("Events").WithSummary("Appends a consent event to the ledger");
 
     /// <summary>An event to append; <c>address</c>, <c>purpose</c>, <c>kind</c> and <c>source</c> are required.</summary>

@@ -1,8 +1,14 @@
+using ConsentLedger.Administration;
 using ConsentLedger.Checks;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
+using ConsentLedger.Http;
+using ConsentLedger.Pages;
 using ConsentLedger.Purposes;
+using ConsentLedger.Retention;
 using ConsentLedger.Security;
+using ConsentLedger.SubjectRights;
+using ConsentLedger.Unsubscribe;
 
 namespace ConsentLedger.Hosting;
 
@@ -31,18 +37,37 @@ public static class LedgerService
         builder.Services
             .AddLedger(publicUrl, database, keys, clock)
             .AddHttpConventions()
-            .AddChecks();
+            .AddChecks()
+            .AddPages()
+            .AddUnsubscribe()
+            .AddSetup()
+            .AddLedgerMetrics()
+            .AddOpenApiDocumentation();
+
         // The framework logs a line a request, with its path; an unsubscribe link's token is a path.
         builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("Npgsql", LogLevel.Warning);
         configure?.Invoke(builder);
+        builder.Services.AddRetention(builder.Configuration);
 
         var app = builder.Build();
         app.UseForwardedHeaders();
+        app.UsePages();
         app.UseHttpConventions();
         app.MapPurposes();
         app.MapNotices();
         app.MapEvents();
+        app.MapImport();
         app.MapChecks();
+        app.MapUnsubscribeLinks();
+        app.MapUnsubscribe();
+        app.MapRetention();
+        app.MapHolds();
+        app.MapKeys();
+        app.MapSetup();
+        app.MapHealth();
+        app.MapMetrics();
+        app.MapOpenApiDocumentation();
+        app.MapSite();
         return app;
     }
 }

@@ -1,4 +1,5 @@
 using ConsentLedger.Database;
+using ConsentLedger.Events;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
@@ -33,6 +34,7 @@ public static class ServiceHost
             .AddSingleton<PurposeCatalogue>()
             .AddSingleton<LedgerMetrics>()
             .AddSingleton<LedgerStore>()
+            .AddSingleton<Importer>()
             .AddSingleton<UnsubscribeLinks>()
             .AddSingleton<ApiKeyCatalogue>();
     }
@@ -50,6 +52,7 @@ public static class ServiceHost
         services.AddExceptionHandler<ProblemHandling>();
         services.AddAuthentication(ApiKeyAuthentication.SchemeName)
             .AddScheme<AuthenticationSchemeOptions, ApiKeyAuthentication>(ApiKeyAuthentication.SchemeName, null);
+        services.AddSingleton<IdempotencyStore>().AddHostedService<IdempotencyCleanup>();
         return services.AddAuthorization();
     }
 
@@ -67,6 +70,7 @@ public static class ServiceHost
         });
         app.UseAuthentication();
         app.UseAuthorization();
+        app.UseMiddleware<Idempotency>();
         return app;
     }
 }

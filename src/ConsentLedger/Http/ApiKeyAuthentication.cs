@@ -18,6 +18,12 @@ internal sealed class ApiKeyAuthentication(
 
     protected override async Task<AuthenticateResult> HandleAuthenticateAsync()
     {
+        // What needs no key needs no look-up: a health probe and an unsubscribe answer while the database is away.
+        if (Context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>() is null)
+        {
+            return AuthenticateResult.NoResult();
+        }
+
         var header = Request.Headers.Authorization;
         if (header.Count != 1 || header[0] is not { } value || !value.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase))
         {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using ConsentLedger.Security;
 
@@ -7,6 +8,7 @@ namespace ConsentLedger.Http;
 /// <summary>A refusal, answered as <c>application/problem+json</c> (RFC 9457). It never repeats what was sent.</summary>
 public sealed class Problem(ProblemType type, string? detail = null) : IResult, IStatusCodeHttpResult
 {
+    private static readonly JsonWriterOptions Writing = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private static readonly TimeSpan WhenAway = TimeSpan.FromSeconds(5);
 
     /// <summary>Which kind it is.</summary>
@@ -40,19 +42,26 @@ public sealed class Problem(ProblemType type, string? detail = null) : IResult, 
         var publicUrl = httpContext.RequestServices.GetRequiredService<PublicUrl>();
         var response = httpContext.Response;
         response.StatusCode = Type.Status;
-        response.ContentType = "application/problem+json";
         response.Headers.CacheControl = "no-store";
         if (RetryAfter is { } wait)
         {
             response.Headers.RetryAfter = Math.Ceiling(wait.TotalSeconds).ToString(CultureInfo.InvariantCulture);
         }
 
+        if (httpContext.Features.Get<ProblemPage>() is { } page)
+        {
+            await page(httpContext, this);
+            return;
+        }
+
+        response.ContentType = "application/problem+json";
+
         if (HttpMethods.IsHead(httpContext.Request.Method))
         {
             return;
         }
 
-        await using var json = new Utf8JsonWriter(response.BodyWriter);
+        await using var json = new Utf8JsonWriter(response.BodyWriter, Writing);
         json.WriteStartObject();
         json.WriteString("type", publicUrl.Link($"/problems/{Type.Slug}"));
         json.WriteString("title", Type.Title);

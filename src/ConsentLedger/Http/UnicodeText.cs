@@ -1,5 +1,3 @@
-using System.Text;
-
 namespace ConsentLedger.Http;
 
 /// <summary>What can be said of a text without looking at what it says.</summary>
@@ -8,10 +6,9 @@ internal static class UnicodeText
     /// <summary>False for a text with half a surrogate pair, which neither JSON nor the database can hold.</summary>
     public static bool IsNormalizable(this string text)
     {
-        foreach (var rune in text.EnumerateRunes())
+        for (var at = 0; at < text.Length; at++)
         {
-            // EnumerateRunes puts this in the place of what is not valid; as itself it may stand.
-            if (rune == Rune.ReplacementChar && !text.Contains('\uFFFD', StringComparison.Ordinal))
+            if (char.IsSurrogate(text[at]) && (at + 1 == text.Length || !char.IsSurrogatePair(text, at++)))
             {
                 return false;
             }

@@ -4,11 +4,13 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using ConsentLedger.Database;
 
 namespace ConsentLedger.Ledger;
 
 /// <summary>An event's id within its subscriber: a UUIDv7 (RFC 9562), made here or by whoever reports the event.</summary>
 [JsonConverter(typeof(EventIdJsonConverter))]
+[WrittenAs("uuid")]
 public readonly record struct EventId(Guid Value) : IParsable<EventId>
 {
     /// <summary>A new id for something that happens now.</summary>

@@ -8,14 +8,15 @@ using NpgsqlTypes;
 namespace ConsentLedger.Ledger;
 
 /// <summary>The ledger in the database. Nothing else inserts into <c>consent_event</c>.</summary>
-public sealed class LedgerStore(NpgsqlDataSource database, Sealer sealer, LedgerMetrics metrics)
+public sealed partial class LedgerStore(NpgsqlDataSource database, Sealer sealer, LedgerMetrics metrics)
 {
     /// <summary>
     /// Event, evidence, outbox and state in one statement: all of it is durable when this returns, and none of it
     /// before; a crash leaves the whole or nothing. Repeated with the same id it writes nothing, so it may be retried.
-    /// The state row is only replaced by an event that beats it, so arrival order never matters.
+    /// The state row is only replaced by an event that beats it, so arrival order never matters. The subscriber's row is
+    /// locked and not changed where it exists, so that no purge takes the address while an event for it arrives.
     /// </summary>
-    private const string AppendSql = """
+    public const string AppendSql = """
         with appended as (
             insert into consent_event (
                 subscriber_id, event_id, purpose_id, kind, basis, notice_version, source_kind,
@@ -29,7 +30,7 @@ public sealed class LedgerStore(NpgsqlDataSource database, Sealer sealer, Ledger
         known as (
             insert into subscriber (subscriber_id, address, recorded_at)
             select subscriber_id, $14, recorded_at from appended where $14 is not null
-            on conflict (subscriber_id) do nothing
+            on conflict (subscriber_id) do update set recorded_at = subscriber.recorded_at where false
         ),
         kept as (
             insert into evidence (subscriber_id, event_id, purpose_id, occurred_at, sealed, opening)

@@ -22,17 +22,28 @@ public static partial class NoticesApi
         var notices = app.MapGroup("/v1/purposes/{key}/notices").WithTags("Purposes and notices");
         notices.MapPost("/", PublishAsync)
             .RequireScope(Scope.PurposesWrite)
+            .AcceptsIdempotencyKey()
             .Refuses(ProblemType.PurposeNotPermitted, ProblemType.NotFound)
+            .WithExample(
+                new NoticeRequest { Language = Example.Language, Statement = Example.Statement, PrivacyNoticeUrl = Example.PrivacyNoticeUrl },
+                Example)
             .WithName("PublishNotice").WithSummary("Publishes the next version of a purpose's notice");
         notices.MapGet("/", ListAsync)
             .RequireScope(Scope.PurposesRead)
             .Refuses(ProblemType.PurposeNotPermitted, ProblemType.NotFound)
+            .WithExample(answer: new Page<Notice>([Example], null))
             .WithName("ListNotices").WithSummary("Lists a purpose's notices");
         notices.MapGet("/{version:int}", GetAsync)
             .RequireScope(Scope.PurposesRead)
             .Refuses(ProblemType.PurposeNotPermitted, ProblemType.NotFound)
+            .WithExample(answer: Example)
             .WithName("GetNotice").WithSummary("Shows one version of a purpose's notice");
     }
+
+    private static readonly Notice Example = new(
+        1, "en", "Yes, send me the museum's newsletter once a month.", "https://museum.example/privacy",
+        "sha256:" + Convert.ToHexStringLower(Digest("en", "Yes, send me the museum's newsletter once a month.", "https://museum.example/privacy")),
+        new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero));
 
     /// <summary>A wording to publish.</summary>
     public sealed record NoticeRequest

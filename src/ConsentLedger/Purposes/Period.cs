@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
+using ConsentLedger.Database;
 
 namespace ConsentLedger.Purposes;
 
@@ -12,6 +13,7 @@ namespace ConsentLedger.Purposes;
 /// A month from 31 January ends on the last day of February, here and in the database alike.
 /// </summary>
 [JsonConverter(typeof(PeriodJsonConverter))]
+[WrittenAs("duration", Pattern = @"^P(?=\d)(\d{1,5}Y)?(\d{1,5}M)?(\d{1,5}W)?(\d{1,5}D)?$")]
 public readonly partial record struct Period(int Months, int Days) : IParsable<Period>
 {
     /// <summary>The longest period that can be set: a hundred years.</summary>

@@ -22,15 +22,34 @@ public static class PurposesApi
         purposes.MapPut("/{key}", PutAsync)
             .RequireScope(Scope.PurposesWrite)
             .Refuses(ProblemType.PurposeNotPermitted, ProblemType.PurposeInUse, ProblemType.PreconditionFailed)
+            .WithExample(ExampleRequest, Example)
             .WithName("PutPurpose").WithSummary("Creates a purpose, or changes one");
         purposes.MapGet("/{key}", GetAsync)
             .RequireScope(Scope.PurposesRead)
             .Refuses(ProblemType.PurposeNotPermitted, ProblemType.NotFound)
+            .Produces(StatusCodes.Status304NotModified)
+            .WithExample(answer: Example)
             .WithName("GetPurpose").WithSummary("Shows a purpose");
         purposes.MapGet("/", ListAsync)
             .RequireScope(Scope.PurposesRead)
+            .WithExample(answer: new Page<PurposeView>([Example], null))
             .WithName("ListPurposes").WithSummary("Lists purposes");
     }
+
+    private static readonly PurposeRequest ExampleRequest = new()
+    {
+        Name = "Newsletter",
+        Description = "What is on at the museum, once a month.",
+        Channel = Subscribers.Channel.Email,
+        Basis = LawfulBasis.Consent,
+        ConsentLifetime = new Period(24, 0),
+        DataCategories = ["name", "e-mail address"],
+        Recipients = ["our e-mail provider"],
+    };
+
+    private static readonly PurposeView Example = PurposeView.Of(
+        Validate("newsletter", ExampleRequest, new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero), new InputErrors())!,
+        new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero));
 
     /// <summary>What can be set of a purpose; <c>name</c>, <c>channel</c> and <c>basis</c> are required.</summary>
     public sealed record PurposeRequest
@@ -93,6 +112,22 @@ public static class PurposesApi
     }
 
     /// <summary>A purpose as the API shows it.</summary>
+    /// <param name="Key">The slug it is called by.</param>
+    /// <param name="Name">Its name, as subscribers see it.</param>
+    /// <param name="Description">What subscribers get, in plain words.</param>
+    /// <param name="Channel">How messages for it are sent.</param>
+    /// <param name="Basis">What makes writing for it lawful, unless an event says otherwise.</param>
+    /// <param name="DoubleOptIn">True if a sign-up counts only once it is confirmed from the address itself.</param>
+    /// <param name="ConsentLifetime">How long a consent is good for; null for as long as it is not withdrawn.</param>
+    /// <param name="EndsAt">When the purpose ends; null if it is open-ended.</param>
+    /// <param name="MinimumAge">The age from which someone consents alone, in years.</param>
+    /// <param name="SpecialCategory">True if a consent reveals special category data.</param>
+    /// <param name="DataCategories">Categories of personal data used for it.</param>
+    /// <param name="Recipients">Who receives the data.</param>
+    /// <param name="Retention">How long records are kept once they lapse.</param>
+    /// <param name="Status">Whether it is still written for.</param>
+    /// <param name="CreatedAt">When it was first put.</param>
+    /// <param name="UpdatedAt">When it last changed.</param>
     public sealed record PurposeView(
         string Key, string Name, string? Description, Channel Channel, LawfulBasis Basis, bool DoubleOptIn,
         Period? ConsentLifetime, DateTimeOffset? EndsAt, int? MinimumAge, bool SpecialCategory, string[] DataCategories,
@@ -171,7 +206,7 @@ public static class PurposesApi
 
         var etag = ETag(purpose);
         context.Response.Headers.ETag = etag;
-        return context.Request.Headers.IfNoneMatch.Contains(etag)
+        return context.Request.Headers.IfNoneMatch.Names(etag)
             ? TypedResults.StatusCode(StatusCodes.Status304NotModified)
             : TypedResults.Ok(PurposeView.Of(purpose, clock.GetUtcNow()));
     }
@@ -182,6 +217,11 @@ public static class PurposesApi
         if (Paging.Check(limit) is { } problem)
         {
             return problem;
+        }
+
+        if (cursor is not null && !PurposeKey.TryParse(cursor, null, out _))
+        {
+            return Problem.Invalid("cursor", "This is not a cursor of this list.");
         }
 
         var now = clock.GetUtcNow();
@@ -264,7 +304,7 @@ public static class PurposesApi
     /// <summary>RFC 9110 §13: If-None-Match: * creates only, If-Match replaces only what the caller has seen.</summary>
     private static bool MayReplace(HttpRequest request, Purpose current) =>
         !request.Headers.IfNoneMatch.Contains("*")
-        && (request.Headers.IfMatch.Count == 0 || request.Headers.IfMatch.Contains("*") || request.Headers.IfMatch.Contains(ETag(current)));
+        && (request.Headers.IfMatch.Count == 0 || request.Headers.IfMatch.NamesExactly(ETag(current)));
 
     private static string ETag(Purpose purpose) => string.Create(CultureInfo.InvariantCulture, $"\"{purpose.Id.Value:x}-{purpose.UpdatedAt.UtcTicks:x}\"");
 

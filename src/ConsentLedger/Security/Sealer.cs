@@ -21,8 +21,9 @@ public sealed class Sealer(KeyRing keys) : IDisposable
     /// <summary>How many bytes sealing adds.</summary>
     public const int Overhead = HeaderLength + TagLength;
 
-    // An AesGcm is for one thread at a time, and costs a key expansion: those that are not in use wait here, by key id.
-    private readonly ConcurrentDictionary<byte, ConcurrentBag<AesGcm>> idle = new();
+    // A cipher keeps the expanded key and is used by one thread at a time: two at once would mix up their nonces.
+    // As many are kept for each key as were ever in use together.
+    private readonly ConcurrentDictionary<byte, ConcurrentBag<AesGcm>> ciphers = new();
 
     /// <summary>Seals a value for the place that <paramref name="place"/> names.</summary>
     public byte[] Seal(ReadOnlySpan<byte> plaintext, ReadOnlySpan<byte> place)
@@ -32,9 +33,9 @@ public sealed class Sealer(KeyRing keys) : IDisposable
         box[1] = keys.Newest;
         var nonce = box.AsSpan(2, NonceLength);
         RandomNumberGenerator.Fill(nonce);
-        var cipher = Rent(keys.Newest)!;
+        var cipher = Take(keys.Newest);
         cipher.Encrypt(nonce, plaintext, box.AsSpan(HeaderLength, plaintext.Length), box.AsSpan(box.Length - TagLength), place);
-        Return(keys.Newest, cipher);
+        GiveBack(keys.Newest, cipher);
         return box;
     }
 
@@ -43,19 +44,20 @@ public sealed class Sealer(KeyRing keys) : IDisposable
     /// </summary>
     public byte[] Open(ReadOnlySpan<byte> box, ReadOnlySpan<byte> place)
     {
-        if (box.Length < Overhead || box[0] != Format || Rent(box[1]) is not { } cipher)
+        if (box.Length < Overhead || box[0] != Format || keys.SealingKey(box[1]) is null)
         {
             throw new CryptographicException("This is not a value sealed by this installation.");
         }
 
         var plaintext = new byte[box.Length - Overhead];
+        var cipher = Take(box[1]);
         try
         {
             cipher.Decrypt(box.Slice(2, NonceLength), box[HeaderLength..^TagLength], box[^TagLength..], plaintext, place);
         }
         finally
         {
-            Return(box[1], cipher);
+            GiveBack(box[1], cipher);
         }
 
         return plaintext;
@@ -64,16 +66,14 @@ public sealed class Sealer(KeyRing keys) : IDisposable
     /// <summary>Wipes the expanded keys.</summary>
     public void Dispose()
     {
-        foreach (var cipher in idle.Values.SelectMany(ciphers => ciphers))
+        foreach (var cipher in ciphers.Values.SelectMany(kept => kept))
         {
             cipher.Dispose();
         }
     }
 
-    private AesGcm? Rent(byte id) =>
-        idle.TryGetValue(id, out var ciphers) && ciphers.TryTake(out var cipher) ? cipher
-        : keys.SealingKey(id) is { } key ? new AesGcm(key, TagLength)
-        : null;
+    private AesGcm Take(byte id) =>
+        ciphers.TryGetValue(id, out var kept) && kept.TryTake(out var cipher) ? cipher : new AesGcm(keys.SealingKey(id)!, TagLength);
 
-    private void Return(byte id, AesGcm cipher) => idle.GetOrAdd(id, static _ => []).Add(cipher);
+    private void GiveBack(byte id, AesGcm cipher) => ciphers.GetOrAdd(id, _ => []).Add(cipher);
 }

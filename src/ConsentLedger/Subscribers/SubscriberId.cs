@@ -2,6 +2,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using ConsentLedger.Database;
 
 namespace ConsentLedger.Subscribers;
 
@@ -10,6 +11,7 @@ namespace ConsentLedger.Subscribers;
 /// written as a UUID. It says nothing without the key and stays meaningful after the address is erased.
 /// </summary>
 [JsonConverter(typeof(SubscriberIdJsonConverter))]
+[WrittenAs("uuid")]
 public readonly record struct SubscriberId(Guid Value) : IParsable<SubscriberId>
 {
     /// <inheritdoc />

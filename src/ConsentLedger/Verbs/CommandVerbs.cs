@@ -20,6 +20,7 @@ public static class CommandVerbs
             KeysVerb.Command(),
             CheckVerb.Command(),
             RebuildStateVerb.Command(),
+            HealthVerb.Command(),
         };
         root.Action = serve.Action;
         foreach (var command in root.Subcommands.SelectMany(command => command.Subcommands.Prepend(command)).Prepend(root))

@@ -48,6 +48,9 @@ internal static class ServeVerb
         return 0;
     }
 
+    /// <summary>Where the service listens, as a program on this machine reaches it.</summary>
+    public static Uri LocalUrl(IConfiguration configuration) => Reachable(Urls(configuration)[0]);
+
     private static void Announce(Installation installation, PublicUrl publicUrl, ICollection<string> urls)
     {
         var version = typeof(ServeVerb).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0];

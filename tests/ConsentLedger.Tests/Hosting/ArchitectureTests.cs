@@ -11,8 +11,9 @@ public sealed partial class ArchitectureTests
     /// <summary>
     /// The layers, lowest first; a folder that is not named here is a feature. What is on one line does not refer to each
     /// other. Http is the leaf that features and the routes of Purposes use, and knows nothing of the ledger.
+    /// Pages is what every feature's pages are made of.
     /// </summary>
-    private static readonly string[][] Below = [["Database"], ["Security"], ["Subscribers"], ["Http"], ["Purposes"], ["Ledger"], ["Mail"]];
+    private static readonly string[][] Below = [["Database"], ["Security"], ["Subscribers"], ["Http"], ["Purposes"], ["Ledger"], ["Pages", "Mail"]];
 
     private static readonly string[][] Above = [["Hosting"], ["Verbs"], ["Program"]];
 
@@ -68,7 +69,7 @@ public sealed partial class ArchitectureTests
         select (edge.Key.From, edge.Key.To, edge.First());
 
     private static string? Folder(IType type) =>
-        type.Namespace.FullName.Split('.') is ["ConsentLedger", var folder, ..] ? folder
+        (type.Namespace?.FullName ?? string.Empty).Split('.') is ["ConsentLedger", var folder, ..] ? folder
         : type.FullName.Split('/', '+')[0] == "Program" ? "Program"
         : null;
 

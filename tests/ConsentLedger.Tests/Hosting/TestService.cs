@@ -65,6 +65,7 @@ internal sealed class TestService : IAsyncDisposable
             builder.Logging.ClearProviders();
             builder.Logging.SetMinimumLevel(LogLevel.Trace);
             builder.Logging.AddProvider(new SuiteLog());
+            builder.Configuration["ConsentLedger:Retention:Schedule"] = "off";
             configure?.Invoke(builder);
         });
         await app.StartAsync();

@@ -1,0 +1,47 @@
+using ConsentLedger.Http;
+using ConsentLedger.Security;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Microsoft.AspNetCore.Mvc;
+using Microsoft.Net.Http.Headers;
+
+namespace ConsentLedger.Events;
+
+/// <summary>Imports: <c>POST /v1/events/import</c>. A list of any length, in memory that does not grow with it.</summary>
+public static class ImportEvents
+{
+    private const string Csv = "text/csv";
+    private const string NdJson = "application/x-ndjson";
+
+    /// <summary>Maps the route.</summary>
+    public static void MapImport(this IEndpointRouteBuilder app) =>
+        app.MapPost("/v1/events/import", ImportAsync)
+            .RequireScope(Scope.EventsImport)
+            .Refuses(ProblemType.Validation, ProblemType.UnsupportedMediaType)
+            .WithMetadata(new DisableRequestSizeLimitAttribute())
+            .WithTags("Events").WithName("ImportEvents").WithSummary("Imports a list of events");
+
+    private static async Task<Results<Ok<ImportReport>, Problem>> ImportAsync(
+        HttpContext context, Importer importer, IHostApplicationLifetime lifetime, bool dryRun = false, bool allowResubscribe = false)
+    {
+        if (FormatOf(context.Request.ContentType) is not { } format)
+        {
+            return new Problem(ProblemType.UnsupportedMediaType);
+        }
+
+        var options = new ImportOptions { DryRun = dryRun, AllowResubscribe = allowResubscribe, MayUse = context.Caller().MayUse };
+
+        // Once the list is here it is worked through, even if whoever sent it, or a proxy between, has lost patience.
+        var (report, fault) = await importer.RunAsync(
+            context.Request.Body, format, options, progress: null, context.RequestAborted, lifetime.ApplicationStopping);
+        return fault is null ? TypedResults.Ok(report) : Problem.Invalid(fault.Path, fault.Detail);
+    }
+
+    private static ImportFormat? FormatOf(string? contentType) =>
+        !MediaTypeHeaderValue.TryParse(contentType, out var type) || !IsUtf8(type) ? null
+        : type.MediaType.Equals(Csv, StringComparison.OrdinalIgnoreCase) ? ImportFormat.Csv
+        : type.MediaType.Equals(NdJson, StringComparison.OrdinalIgnoreCase) ? ImportFormat.NdJson
+        : null;
+
+    private static bool IsUtf8(MediaTypeHeaderValue type) =>
+        !type.Charset.HasValue || HeaderUtilities.RemoveQuotes(type.Charset).Equals("utf-8", StringComparison.OrdinalIgnoreCase);
+}

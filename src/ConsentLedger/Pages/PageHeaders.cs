@@ -1,0 +1,42 @@
+using Microsoft.Net.Http.Headers;
+
+namespace ConsentLedger.Pages;
+
+/// <summary>What browsers are told with every page: no script, nothing from elsewhere, no frame, no trace left behind.</summary>
+public static class PageHeaders
+{
+    private const string Policy =
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+    /// <summary>
+    /// Maps a page that people open: GET and HEAD, with the headers of <see cref="AsPage"/>, outside the API's document.
+    /// </summary>
+    public static RouteHandlerBuilder MapPage(this IEndpointRouteBuilder app, string pattern, Delegate handler) =>
+        app.MapMethods(pattern, [HttpMethods.Get, HttpMethods.Head], handler).AsPage().ExcludeFromDescription();
+
+    /// <summary>Sends the headers with whatever a route answers, an error among it.</summary>
+    public static RouteHandlerBuilder AsPage(this RouteHandlerBuilder route) =>
+        route.AddEndpointFilter(async (invocation, next) =>
+        {
+            // On starting, because an exception clears what was set before it.
+            var response = invocation.HttpContext.Response;
+            response.OnStarting(() =>
+            {
+                Set(response.Headers);
+                return Task.CompletedTask;
+            });
+            return await next(invocation);
+        });
+
+    /// <summary>Sets the headers.</summary>
+    public static void Set(IHeaderDictionary headers)
+    {
+        headers.ContentSecurityPolicy = Policy;
+        headers.XContentTypeOptions = "nosniff";
+        headers["Referrer-Policy"] = "no-referrer";
+        headers["X-Robots-Tag"] = "noindex";
+        headers["Cross-Origin-Opener-Policy"] = "same-origin";
+        headers["Cross-Origin-Resource-Policy"] = "same-origin";
+        headers.TryAdd(HeaderNames.CacheControl, "no-store");
+    }
+}

@@ -1,0 +1,57 @@
+using System.Reflection;
+using System.Text;
+using Microsoft.AspNetCore.Components;
+using Microsoft.AspNetCore.Components.Web;
+
+namespace ConsentLedger.Pages;
+
+/// <summary>
+/// Answers with a page: a component rendered once, on the server, whole before the first byte is sent.
+/// </summary>
+/// <remarks>
+/// It renders with <see cref="HtmlRenderer"/> alone. <c>AddRazorComponents</c> would bring anti-forgery tokens, their
+/// cookie, and data protection keys on the disk, and a one-click POST carries no context to check (FACTS 3).
+/// </remarks>
+/// <typeparam name="TPage">The page.</typeparam>
+/// <param name="parameters">The page's parameters, as an object with members of their names; null for none.</param>
+/// <param name="status">The status to answer with.</param>
+public sealed class PageResult<TPage>(object? parameters = null, int status = StatusCodes.Status200OK) : IResult, IStatusCodeHttpResult
+    where TPage : IComponent
+{
+    /// <inheritdoc />
+    public int? StatusCode => status;
+
+    /// <inheritdoc />
+    public async Task ExecuteAsync(HttpContext httpContext)
+    {
+        var services = httpContext.RequestServices;
+        var page = new PageContext(httpContext);
+        var values = parameters?.GetType().GetProperties(BindingFlags.Public | BindingFlags.Instance)
+            .Where(member => member.GetValue(parameters) is not null)
+            .ToDictionary(member => member.Name, member => member.GetValue(parameters)!, StringComparer.Ordinal);
+        await using var renderer = new HtmlRenderer(services, services.GetRequiredService<ILoggerFactory>());
+        var html = await renderer.Dispatcher.InvokeAsync(async () =>
+        {
+            var root = await renderer.RenderComponentAsync<PageRoot>(ParameterView.FromDictionary(new Dictionary<string, object?>
+            {
+                [nameof(PageRoot.Page)] = page,
+                [nameof(PageRoot.Component)] = typeof(TPage),
+                [nameof(PageRoot.Parameters)] = values,
+            }));
+            return root.ToHtmlString();
+        });
+
+        var response = httpContext.Response;
+        var bytes = Encoding.UTF8.GetBytes(html);
+        response.StatusCode = status;
+        response.ContentType = "text/html; charset=utf-8";
+        response.ContentLength = bytes.Length;
+        response.Headers.ContentLanguage = page.Texts.Language;
+        response.Headers.Vary = "Accept-Language";
+        PageHeaders.Set(response.Headers);
+        if (!HttpMethods.IsHead(httpContext.Request.Method))
+        {
+            await response.Body.WriteAsync(bytes, httpContext.RequestAborted);
+        }
+    }
+}

@@ -1,0 +1,366 @@
+using ConsentLedger.Database;
+using Dapper;
+using Npgsql;
+
+namespace ConsentLedger.Retention;
+
+/// <summary>
+/// One batch of one rule: a short transaction as consentledger_purge. The states it is about are locked first, so that
+/// an append for one of them is either seen by everything that follows or waits, survives, and is compared with the
+/// state this leaves. Who locks states locks nothing before; what somebody else has locked is left for the next run. So
+/// nobody waits for two things, and there is no deadlock. A check is a plain read and waits for nothing.
+///
+/// What is deleted, its purge records, the suppressions that stay and the run's counter commit together: a crash leaves
+/// the whole batch or nothing of it.
+/// </summary>
+internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTimeOffset now, int size)
+{
+    /// <summary>Neither under a legal hold nor restricted (UK GDPR Art 18).</summary>
+    private const string NotHeld = """
+        not exists (select from legal_hold where legal_hold.subscriber_id = state.subscriber_id)
+        and not exists (
+            select from consent_state restriction
+            where restriction.subscriber_id = state.subscriber_id and restriction.purpose_id = -2 and restriction.kind = 'restricted')
+        """;
+
+    private const string LockEnded = $"""
+        select state.subscriber_id, state.occurred_at
+        from consent_state state join purpose using (purpose_id)
+        where state.purpose_id = @purpose and state.subscriber_id > @afterSubscriber
+            and {RuleSql.EndedDue} <= @now
+            and exists (
+                select from consent_event event
+                where event.subscriber_id = state.subscriber_id and event.purpose_id = state.purpose_id)
+            and {NotHeld}
+        order by state.subscriber_id
+        limit @size
+        for update of state skip locked
+        """;
+
+    private const string LockLapsed = $"""
+        select state.subscriber_id, state.occurred_at
+        from consent_state state join purpose using (purpose_id)
+        where state.purpose_id = @purpose and state.purpose_id > 0 and state.kind in {RuleSql.LapsedKinds}
+            and (state.occurred_at, state.subscriber_id) > (@afterTime, @afterSubscriber)
+            and state.occurred_at <= @now - (select retention_lapsed from purpose where purpose_id = @purpose) + {RuleSql.Slack}
+            and {RuleSql.LapsedDue} <= @now
+            and exists (
+                select from consent_event event
+                where event.subscriber_id = state.subscriber_id and event.purpose_id = state.purpose_id)
+            and {NotHeld}
+        order by state.occurred_at, state.subscriber_id
+        limit @size
+        for update of state skip locked
+        """;
+
+    private const string LockPending = $"""
+        select state.subscriber_id, state.occurred_at
+        from consent_state state join purpose using (purpose_id)
+        where state.purpose_id = @purpose and state.kind = 'requested'
+            and (state.occurred_at, state.subscriber_id) > (@afterTime, @afterSubscriber)
+            and state.occurred_at <= @now - (select retention_pending from purpose where purpose_id = @purpose) + {RuleSql.Slack}
+            and {RuleSql.PendingDue} <= @now
+            and {NotHeld}
+        order by state.occurred_at, state.subscriber_id
+        limit @size
+        for update of state skip locked
+        """;
+
+    private const string LockFacets = $"""
+        select state.subscriber_id, state.occurred_at
+        from consent_state state
+        where state.purpose_id = @purpose and state.subscriber_id > @afterSubscriber
+            and exists (
+                select from consent_event event
+                where event.subscriber_id = state.subscriber_id and event.purpose_id = state.purpose_id
+                    and event.purpose_id <= 0 and {RuleSql.FacetsDue} <= @now)
+            and {NotHeld}
+        order by state.subscriber_id
+        limit @size
+        for update of state skip locked
+        """;
+
+    private const string LockEvidence = $"""
+        select evidence.subscriber_id, evidence.occurred_at, evidence.event_id
+        from evidence join purpose using (purpose_id) join consent_state state using (subscriber_id, purpose_id)
+        where evidence.purpose_id = @purpose
+            and (evidence.occurred_at, evidence.subscriber_id, evidence.event_id) > (@afterTime, @afterSubscriber, @afterEvent)
+            and evidence.occurred_at <= @now - (select retention_evidence from purpose where purpose_id = @purpose) + {RuleSql.Slack}
+            and {RuleSql.EvidenceDue} <= @now
+            and {NotHeld}
+        order by evidence.occurred_at, evidence.subscriber_id, evidence.event_id
+        limit @size
+        for update of state skip locked
+        """;
+
+    /// <summary>
+    /// The newest thing that was said of each pair, requests and expiries aside, stays as a suppression if it forbids.
+    /// What lifts a suppression or a restriction stays as well, but only where an older one is kept that it has to beat.
+    /// Nothing else is kept: no consent, no request.
+    /// </summary>
+    private const string KeepSuppression = $"""
+        insert into suppression (subscriber_id, purpose_id, kind, basis, occurred_at, event_id, kept_at)
+        select subscriber_id, purpose_id, kind, basis, occurred_at, event_id, @now
+        from (
+            select distinct on (subscriber_id) subscriber_id, purpose_id, kind, basis, occurred_at, event_id
+            from consent_event
+            where subscriber_id = any (@subscribers) and purpose_id = @purpose and kind not in ('requested', 'expired')
+            order by subscriber_id, occurred_at desc, kind desc, event_id desc
+        ) event
+        where (@purpose > 0 or {RuleSql.FacetsDue} <= @now)
+            and (kind in {RuleSql.KeptKinds}
+                or kind in ('released', 'unrestricted') and exists (
+                    select from suppression kept
+                    where kept.subscriber_id = event.subscriber_id and kept.purpose_id = event.purpose_id))
+        on conflict do nothing
+        """;
+
+    /// <summary>Deletes events with their evidence, leaves a record of each, and counts the records.</summary>
+    private const string DeleteEvents = $"""
+        {DeleteOfPairs} true {AndRecord}
+        """;
+
+    private const string DeleteUnanswered = $"""
+        {DeleteOfPairs} {RuleSql.Unanswered} {AndRecord}
+        """;
+
+    private const string DeleteFacets = $"""
+        {DeleteOfPairs} {RuleSql.FacetsDue} <= @now {AndRecord}
+        """;
+
+    private const string DeleteOfPairs = """
+        with gone as (
+            delete from consent_event event
+            where event.subscriber_id = any (@subscribers) and event.purpose_id = @purpose and
+        """;
+
+    private const string AndRecord = """
+            returning event.subscriber_id, event.event_id, event.purpose_id, event.kind, event.occurred_at
+        ),
+        evidence_gone as (
+            delete from evidence using gone
+            where evidence.subscriber_id = gone.subscriber_id and evidence.event_id = gone.event_id
+        ),
+        recorded as (
+            insert into purge_record (subscriber_id, run_id, event_id, rule, purpose_id, kind, occurred_at, purged_at)
+            select subscriber_id, @runId, event_id, @rule::purge_rule, purpose_id, kind, occurred_at, @now from gone
+            on conflict do nothing
+            returning 1
+        )
+        select count(*) from recorded
+        """;
+
+    private const string DeleteEvidence = """
+        with gone as (
+            delete from evidence
+            using unnest(@subscribers, @events) as due (subscriber_id, event_id)
+            where evidence.subscriber_id = due.subscriber_id and evidence.event_id = due.event_id
+            returning evidence.subscriber_id, evidence.event_id, evidence.purpose_id, evidence.occurred_at
+        ),
+        recorded as (
+            insert into purge_record (subscriber_id, run_id, event_id, rule, purpose_id, kind, occurred_at, purged_at)
+            select gone.subscriber_id, @runId, gone.event_id, 'evidence', gone.purpose_id, event.kind, gone.occurred_at, @now
+            from gone left join consent_event event using (subscriber_id, event_id)
+            on conflict do nothing
+            returning 1
+        )
+        select count(*) from recorded
+        """;
+
+    /// <summary>What sql/rebuild_state.sql says, for these pairs; their states are there, and locked.</summary>
+    private const string RecomputeStates = """
+        with history as (
+            select subscriber_id, purpose_id, kind, basis, occurred_at, expires_at, event_id
+            from consent_event
+            where subscriber_id = any (@subscribers) and purpose_id = @purpose
+            union all
+            select subscriber_id, purpose_id, kind, basis, occurred_at, null, event_id
+            from suppression
+            where subscriber_id = any (@subscribers) and purpose_id = @purpose
+        ),
+        rebuilt as (
+            select distinct on (subscriber_id) subscriber_id, kind, basis, occurred_at, expires_at, event_id
+            from history
+            order by subscriber_id, occurred_at desc, kind desc, event_id desc, expires_at nulls last
+        ),
+        removed as (
+            delete from consent_state state
+            where state.subscriber_id = any (@subscribers) and state.purpose_id = @purpose
+                and state.subscriber_id not in (select subscriber_id from rebuilt)
+        )
+        update consent_state state
+        set kind = rebuilt.kind, basis = rebuilt.basis, occurred_at = rebuilt.occurred_at,
+            expires_at = rebuilt.expires_at, event_id = rebuilt.event_id
+        from rebuilt
+        where state.subscriber_id = rebuilt.subscriber_id and state.purpose_id = @purpose
+            and (state.kind, state.basis, state.occurred_at, state.expires_at, state.event_id)
+                is distinct from (rebuilt.kind, rebuilt.basis, rebuilt.occurred_at, rebuilt.expires_at, rebuilt.event_id)
+        """;
+
+    /// <summary>
+    /// Subscribers this run took something from and who have no event left. An append locks the row of the subscriber it
+    /// is for, so one that is on its way is skipped here, or waits and puts the address back.
+    /// </summary>
+    private const string LockAddresses = """
+        select subscriber_id
+        from subscriber
+        where subscriber_id > @afterSubscriber
+            and subscriber_id in (select subscriber_id from purge_record where run_id = @runId and subscriber_id > @afterSubscriber)
+            and not exists (select from consent_event event where event.subscriber_id = subscriber.subscriber_id)
+        order by subscriber_id
+        limit @size
+        for update skip locked
+        """;
+
+    private const string DeleteAddresses = """
+        with gone as (
+            delete from subscriber
+            where subscriber_id = any (@subscribers)
+                and not exists (select from consent_event event where event.subscriber_id = subscriber.subscriber_id)
+                and not exists (select from legal_hold where legal_hold.subscriber_id = subscriber.subscriber_id)
+            returning subscriber_id
+        ),
+        recorded as (
+            insert into purge_record (subscriber_id, run_id, event_id, rule, purged_at)
+            select subscriber_id, @runId, '00000000-0000-0000-0000-000000000000', 'address', @now from gone
+            on conflict do nothing
+            returning 1
+        )
+        select count(*) from recorded
+        """;
+
+    /// <summary>
+    /// Deletes the next batch and commits, or returns null if nothing is left after <paramref name="after"/>.
+    /// </summary>
+    /// <param name="rule">Which rule.</param>
+    /// <param name="purpose">Which purpose or facet; it means nothing for addresses.</param>
+    /// <param name="after">Where the last batch ended: what was passed by is not met again in this run.</param>
+    /// <param name="cancellation">Ends the wait; nothing of the batch is kept then.</param>
+    public async Task<Outcome?> DeleteAsync(PurgeRule rule, int purpose, Cursor after, CancellationToken cancellation)
+    {
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        var locked = await LockAsync(rule, purpose, after, cancellation);
+        if (locked.Count == 0)
+        {
+            return null;
+        }
+
+        // A hold that was placed since the candidates were read is seen here. One that is being placed waits for the
+        // states that are locked, so once it is answered nothing more of that subscriber goes.
+        var due = rule == PurgeRule.Address ? locked : await KeepHeldAsync(locked, cancellation);
+        var deleted = due.Count == 0 ? 0 : rule switch
+        {
+            PurgeRule.Ended or PurgeRule.Lapsed => await DeletePairsAsync(DeleteEvents, rule, purpose, due, cancellation),
+            PurgeRule.Pending => await DeletePairsAsync(DeleteUnanswered, rule, purpose, due, cancellation),
+            PurgeRule.Facets => await DeletePairsAsync(DeleteFacets, rule, purpose, due, cancellation),
+            PurgeRule.Evidence => await ScalarAsync(
+                DeleteEvidence,
+                new
+                {
+                    // Side by side with the events: a subscriber stands once for each.
+                    subscribers = due.Select(row => row.SubscriberId).ToArray(),
+                    events = due.Select(row => row.EventId).ToArray(),
+                    runId,
+                    now = now.UtcDateTime,
+                },
+                cancellation),
+            _ => await ScalarAsync(DeleteAddresses, new { subscribers = Subscribers(due), runId, now = now.UtcDateTime }, cancellation),
+        };
+        await CountAsync(rule, deleted, cancellation);
+        await transaction.CommitAsync(cancellation);
+        return new Outcome(deleted, locked[^1]);
+    }
+
+    private async Task<List<Cursor>> LockAsync(PurgeRule rule, int purpose, Cursor after, CancellationToken cancellation)
+    {
+        var sql = rule switch
+        {
+            PurgeRule.Ended => LockEnded,
+            PurgeRule.Lapsed => LockLapsed,
+            PurgeRule.Pending => LockPending,
+            PurgeRule.Evidence => LockEvidence,
+            PurgeRule.Facets => LockFacets,
+            _ => LockAddresses,
+        };
+        var rows = await connection.QueryAsync<CursorRow>(new CommandDefinition(
+            sql,
+            new
+            {
+                purpose,
+                runId,
+                now = now.UtcDateTime,
+                size,
+                afterTime = after.OccurredAt.UtcDateTime,
+                afterSubscriber = after.SubscriberId,
+                afterEvent = after.EventId,
+            },
+            cancellationToken: cancellation));
+        return [.. rows.Select(row => new Cursor(row.OccurredAt, row.SubscriberId, row.EventId))];
+    }
+
+    private async Task<List<Cursor>> KeepHeldAsync(List<Cursor> locked, CancellationToken cancellation)
+    {
+        const string Sql = $"""
+            select state.subscriber_id from unnest(@subscribers) as state (subscriber_id) where {NotHeld}
+            """;
+        var free = await connection.QueryAsync<Guid>(new CommandDefinition(Sql, new { subscribers = Subscribers(locked) }, cancellationToken: cancellation));
+        var kept = free.ToHashSet();
+        return [.. locked.Where(row => kept.Contains(row.SubscriberId))];
+    }
+
+    private async Task<long> DeletePairsAsync(string sql, PurgeRule rule, int purpose, List<Cursor> due, CancellationToken cancellation)
+    {
+        var parameters = new { subscribers = Subscribers(due), purpose, runId, rule = Label<PurgeRule>.Of(rule), now = now.UtcDateTime };
+        if (rule != PurgeRule.Pending)
+        {
+            await connection.ExecuteAsync(new CommandDefinition(KeepSuppression, parameters, cancellationToken: cancellation));
+        }
+
+        var deleted = await ScalarAsync(sql, parameters, cancellation);
+        await connection.ExecuteAsync(new CommandDefinition(RecomputeStates, parameters, cancellationToken: cancellation));
+        return deleted;
+    }
+
+    private async Task CountAsync(PurgeRule rule, long deleted, CancellationToken cancellation)
+    {
+        const string Sql = """
+            update purge_run
+            set ended = ended + case when @rule = 'ended' then @deleted else 0 end,
+                lapsed = lapsed + case when @rule = 'lapsed' then @deleted else 0 end,
+                pending = pending + case when @rule = 'pending' then @deleted else 0 end,
+                evidence = evidence + case when @rule = 'evidence' then @deleted else 0 end,
+                facets = facets + case when @rule = 'facets' then @deleted else 0 end,
+                address = address + case when @rule = 'address' then @deleted else 0 end
+            where run_id = @runId
+            """;
+        await connection.ExecuteAsync(new CommandDefinition(
+            Sql, new { deleted, runId, rule = Label<PurgeRule>.Of(rule) }, cancellationToken: cancellation));
+    }
+
+    private Task<long> ScalarAsync(string sql, object parameters, CancellationToken cancellation) =>
+        connection.ExecuteScalarAsync<long>(new CommandDefinition(sql, parameters, cancellationToken: cancellation));
+
+    private static Guid[] Subscribers(List<Cursor> rows) => [.. rows.Select(row => row.SubscriberId).Distinct()];
+
+    /// <summary>Where a batch ended.</summary>
+    internal readonly record struct Cursor(DateTimeOffset OccurredAt, Guid SubscriberId, Guid EventId)
+    {
+        /// <summary>Before everything.</summary>
+        public static readonly Cursor Start = new(DateTimeOffset.UnixEpoch.AddDays(-1), Guid.Empty, Guid.Empty);
+    }
+
+    /// <summary>What a batch did.</summary>
+    /// <param name="Deleted">How many purge records it made.</param>
+    /// <param name="Last">Where it ended.</param>
+    internal readonly record struct Outcome(long Deleted, Cursor Last);
+
+    /// <summary>Filled by name; the rules read different columns.</summary>
+    private sealed class CursorRow
+    {
+        public Guid SubscriberId { get; init; }
+
+        public DateTimeOffset OccurredAt { get; init; }
+
+        public Guid EventId { get; init; }
+    }
+}

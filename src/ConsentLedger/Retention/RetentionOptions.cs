@@ -1,0 +1,49 @@
+using System.Globalization;
+using ConsentLedger.Database;
+using Cronos;
+
+namespace ConsentLedger.Retention;
+
+/// <summary>The settings under <c>ConsentLedger:Retention</c>.</summary>
+/// <param name="Schedule">When to run, in UTC; null to run only when asked.</param>
+/// <param name="BatchSize">How many (subscriber, purpose) pairs, or pieces of evidence, go in one transaction.</param>
+public sealed record RetentionOptions(CronExpression? Schedule, int BatchSize)
+{
+    /// <summary>Every night at 03:17 UTC: a time few others chose.</summary>
+    public const string DefaultSchedule = "17 3 * * *";
+
+    /// <summary>How many go in one transaction unless set otherwise: some tens of milliseconds.</summary>
+    public const int DefaultBatchSize = 1000;
+
+    private const string ScheduleSetting = "ConsentLedger:Retention:Schedule";
+    private const string BatchSizeSetting = "ConsentLedger:Retention:BatchSize";
+    private const string Off = "off";
+
+    /// <summary>Reads them.</summary>
+    /// <exception cref="StartupException">One can't be what it says.</exception>
+    public static RetentionOptions Read(IConfiguration configuration) =>
+        new(ReadSchedule(configuration[ScheduleSetting]), ReadBatchSize(configuration[BatchSizeSetting]));
+
+    private static CronExpression? ReadSchedule(string? text)
+    {
+        if (string.IsNullOrWhiteSpace(text))
+        {
+            text = DefaultSchedule;
+        }
+
+        if (text.Trim() == Off)
+        {
+            return null;
+        }
+
+        // A schedule that names a day no month has parses and never comes.
+        return CronExpression.TryParse(text, out var schedule) && schedule.GetNextOccurrence(DateTime.UnixEpoch) is not null
+            ? schedule
+            : throw new StartupException($"{ScheduleSetting} is not a cron schedule: give minute, hour, day, month and weekday in UTC, such as {DefaultSchedule}, or {Off}.");
+    }
+
+    private static int ReadBatchSize(string? text) =>
+        string.IsNullOrWhiteSpace(text) ? DefaultBatchSize
+        : int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var size) && size is >= 1 and <= 100_000 ? size
+        : throw new StartupException($"{BatchSizeSetting} is not a number from 1 to 100000.");
+}

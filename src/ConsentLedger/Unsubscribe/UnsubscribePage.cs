@@ -1,0 +1,87 @@
+using ConsentLedger.Database;
+using ConsentLedger.Http;
+using ConsentLedger.Ledger;
+using ConsentLedger.Pages;
+using ConsentLedger.Purposes;
+using ConsentLedger.Security;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Npgsql;
+
+namespace ConsentLedger.Unsubscribe;
+
+/// <summary>The unsubscribe link: <c>GET</c>, <c>HEAD</c> and <c>POST /u/{token}</c> (RFC 8058, FACTS 1-7).</summary>
+public static class UnsubscribePage
+{
+    private const string OneClickAnswer = "Unsubscribed. / Wedi dad-danysgrifio.\n";
+
+    /// <summary>What a mail program posts, as a form's field (RFC 8058 §3.2).</summary>
+    private static readonly FormField OneClick = new("List-Unsubscribe", "One-Click");
+
+    /// <summary>Adds what unsubscribing needs.</summary>
+    public static IServiceCollection AddUnsubscribe(this IServiceCollection services) => services.AddSingleton<Withdrawals>();
+
+    /// <summary>Maps the routes. There is no authentication: the token is all a mail program has.</summary>
+    public static void MapUnsubscribe(this IEndpointRouteBuilder app)
+    {
+        var links = app.MapGroup("/u").WithTags("Unsubscribe");
+        links.MapMethods("/{token}", [HttpMethods.Get, HttpMethods.Head], AskAsync)
+            .AsPage()
+            .Refuses(ProblemType.NotFound)
+            .WithName("ShowUnsubscribe").WithSummary("Shows a page with a button; changes nothing");
+        links.MapPost("/{token}", WithdrawAsync)
+            .AsPage()
+            .Refuses(ProblemType.Validation, ProblemType.NotFound, ProblemType.PayloadTooLarge)
+            .WithName("Unsubscribe").WithSummary("Withdraws, in one click");
+    }
+
+    /// <summary>The page with the button. Link scanners fetch it, so it changes nothing and shows nothing of anybody (FACTS 5, 65).</summary>
+    private static async Task<Results<PageResult<UnsubscribePrompt>, Problem>> AskAsync(
+        string token, KeyRing keys, PurposeCatalogue purposes, CancellationToken cancellation) =>
+        Read(token, keys) is { } link
+            ? new PageResult<UnsubscribePrompt>(new { Purpose = await FindNameAsync(link, purposes, cancellation) })
+            : Problem.NotFound();
+
+    /// <summary>
+    /// Withdraws. It is answered once the withdrawal is durable, and a client that hangs up meanwhile stops nothing:
+    /// no unsubscribe is lost.
+    /// </summary>
+    private static async Task<Results<ContentHttpResult, PageResult<UnsubscribeDone>, Problem>> WithdrawAsync(
+        string token, HttpContext context, KeyRing keys, PurposeCatalogue purposes, Withdrawals withdrawals, TimeProvider clock, CancellationToken cancellation)
+    {
+        if (Read(token, keys) is not { } link)
+        {
+            return Problem.NotFound();
+        }
+
+        var field = await PageForm.ReadOnlyFieldAsync(context.Request, cancellation);
+        if (field != OneClick && field != PageForm.Pressed)
+        {
+            return Problem.Invalid("body", $"This is a form that says {UnsubscribeHeaders.OneClick}, and nothing else.");
+        }
+
+        var how = field == OneClick ? UnsubscribeWay.OneClick : UnsubscribeWay.Page;
+        await withdrawals.ApplyAsync(Withdrawal.From(context, link, how, clock.GetUtcNow()), CancellationToken.None);
+        return how == UnsubscribeWay.OneClick
+            ? TypedResults.Text(OneClickAnswer, "text/plain; charset=utf-8")
+            : new PageResult<UnsubscribeDone>(new { Purpose = await FindNameAsync(link, purposes, cancellation) });
+    }
+
+    /// <summary>What a token says, if it is one of ours for a purpose.</summary>
+    private static UnsubscribeToken? Read(string token, KeyRing keys) =>
+        UnsubscribeToken.TryVerify(token, keys, out var link) && !link.Purpose.IsFacet ? link : null;
+
+    /// <summary>
+    /// What the purpose is called; null if it is gone, or if the ledger can't be asked: the page does without.
+    /// </summary>
+    private static async Task<string?> FindNameAsync(UnsubscribeToken link, PurposeCatalogue purposes, CancellationToken cancellation)
+    {
+        try
+        {
+            return (await purposes.FindAsync(link.Purpose, cancellation))?.Name;
+        }
+        catch (NpgsqlException away) when (DatabaseResilience.IsAway(away))
+        {
+            return null;
+        }
+    }
+}

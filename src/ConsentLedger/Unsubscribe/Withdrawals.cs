@@ -1,0 +1,84 @@
+using System.Buffers.Binary;
+using ConsentLedger.Database;
+using ConsentLedger.Ledger;
+using ConsentLedger.Purposes;
+using ConsentLedger.Security;
+
+namespace ConsentLedger.Unsubscribe;
+
+/// <summary>Makes withdrawals count.</summary>
+public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, KeyRing keys, TimeProvider clock)
+{
+    /// <summary>
+    /// Appends a <c>withdrawn</c> event, unless the person has said no already. When this returns, the answer to a check
+    /// is no, and durably so; when it throws, nothing was written and it may be called again.
+    /// </summary>
+    /// <remarks>
+    /// One state is withdrawn from once. The event's id follows from the event the state rests on, so that any number
+    /// of requests at once that see the same state agree on one id, and the primary key lets one of them in; who comes
+    /// later sees the refusal and writes nothing. After a new consent the same link makes a new event.
+    /// </remarks>
+    public async Task ApplyAsync(Withdrawal withdrawal, CancellationToken cancellation)
+    {
+        var (purpose, subscriber) = withdrawal.Link;
+        var states = await ledger.ReadStatesAsync(subscriber, cancellation);
+        var answered = states.Where(state => state.Purpose == purpose).Select(state => (ConsentState?)state).SingleOrDefault();
+        if (answered?.Kind.Refuses() == true)
+        {
+            return;
+        }
+
+        if (answered is null && await purposes.FindAsync(purpose, cancellation) is { } known)
+        {
+            // This may be the first event that names the purpose; a purpose that is gone has nothing to mark.
+            await purposes.MarkInUseAsync(known, clock.GetUtcNow(), cancellation);
+        }
+
+        // Whoever recorded the consent may have had a faster clock; a no that was said to it can't be older than it.
+        var at = Instant.Of(withdrawal.At);
+        var occurredAt = answered?.Since >= at ? answered.Value.Since.AddMicroseconds(1) : at;
+        var withdrawn = new ConsentEvent
+        {
+            SubscriberId = subscriber,
+            Id = IdFor(withdrawal.Link, answered),
+            Purpose = purpose,
+            Kind = EventKind.Withdrawn,
+            Basis = answered?.Basis,
+            Source = SourceKind.UnsubscribeLink,
+            OccurredAt = occurredAt,
+            RecordedAt = Instant.Of(clock.GetUtcNow()),
+            Evidence = EvidenceOf(withdrawal),
+        };
+
+        // A conflict is another request that withdrew from the same state a moment earlier: done either way.
+        await ledger.AppendAsync(withdrawn, address: null, cancellation);
+    }
+
+    private static Evidence? EvidenceOf(Withdrawal withdrawal)
+    {
+        var evidence = new Dictionary<string, object?> { ["how"] = Label<UnsubscribeWay>.Of(withdrawal.How) };
+        if (withdrawal.Ip is { } ip)
+        {
+            evidence.Add("ip", ip);
+        }
+
+        if (withdrawal.UserAgent is { } userAgent)
+        {
+            evidence.Add("userAgent", userAgent);
+        }
+
+        return Evidence.Of(evidence);
+    }
+
+    private EventId IdFor(UnsubscribeToken link, ConsentState? answered)
+    {
+        var kind = "unsubscribe"u8;
+        Span<byte> content = stackalloc byte[kind.Length + 4 + 16 + 16];
+        kind.CopyTo(content);
+        var rest = content[kind.Length..];
+        BinaryPrimitives.WriteInt32BigEndian(rest, link.Purpose.Value);
+        link.Subscriber.Value.TryWriteBytes(rest[4..], bigEndian: true, out _);
+        (answered?.EventId.Value ?? Guid.Empty).TryWriteBytes(rest[20..], bigEndian: true, out _);
+        return EventId.Of(keys.EventIdKey, answered?.Since ?? Instant.Earliest, content);
+    }
+}

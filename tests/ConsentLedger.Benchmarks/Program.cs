@@ -1,0 +1,11 @@
+using ConsentLedger.Benchmarks;
+
+return args switch
+{
+    ["checks", .. var rest] => await ChecksBenchmark.RunAsync(Arguments.Read(rest)),
+    ["append", .. var rest] => await AppendBenchmark.RunAsync(Arguments.Read(rest)),
+    ["import", .. var rest] => await ImportBenchmark.RunAsync(Arguments.Read(rest)),
+    ["start", ..] => await StartBenchmark.RunAsync(),
+    ["floor", var connectionString, var url] => await FloorServer.RunAsync(connectionString, url),
+    _ => Arguments.Help(),
+};

@@ -1,0 +1,48 @@
+using System.Net;
+using System.Text.Json.Nodes;
+using ConsentLedger.Tests.Hosting;
+
+namespace ConsentLedger.Tests.SubjectRights;
+
+public sealed class HoldTests(TestDatabase databases)
+{
+    [Fact]
+    public async Task A_hold_is_placed_shown_explained_anew_and_lifted()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        var id = (await service.EventAsync("ada@museum.example")).Text("subscriberId");
+
+        var placed = await service.PutAsync($"/v1/subscribers/{id}/hold", new JsonObject { ["reason"] = "Solicitors, letter of 20 November" }).ReadAsync();
+
+        placed.ToJsonString().ShouldBe($$"""{"subscriberId":"{{id}}","reason":"Solicitors, letter of 20 November","placedAt":"2026-11-22T09:30:00Z"}""");
+        (await HeldAsync()).ShouldBeTrue();
+        (await service.SqlAsync("select position('Solicitors'::bytea in reason) from legal_hold")).ShouldBe(0);
+        service.Clock.Advance(TimeSpan.FromDays(1));
+        var again = await service.PutAsync($"/v1/subscribers/{id}/hold", new JsonObject { ["reason"] = "Claim issued" }).ReadAsync();
+        again.Text("placedAt").ShouldBe("2026-11-22T09:30:00Z");
+
+        (await service.SendAsync(HttpMethod.Delete, $"/v1/subscribers/{id}/hold")).StatusCode.ShouldBe(HttpStatusCode.NoContent);
+        (await HeldAsync()).ShouldBeFalse();
+        await service.SendAsync(HttpMethod.Delete, $"/v1/subscribers/{id}/hold").ReadProblemAsync(HttpStatusCode.NotFound, "not-found");
+
+        async Task<bool> HeldAsync() =>
+            (await service.PostAsync("/v1/subscribers/lookup", new JsonObject { ["address"] = "ada@museum.example" }).ReadAsync())["held"]!.GetValue<bool>();
+    }
+
+    [Fact]
+    public async Task A_hold_needs_a_reason_a_scope_and_a_key_for_all_purposes()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        var path = $"/v1/subscribers/{Guid.NewGuid()}/hold";
+
+        (await service.PutAsync(path, new JsonObject { ["reason"] = " " }).ReadErrorAsync("reason")).ShouldBe("This is required.");
+        (await service.PutAsync(path, new JsonObject { ["reason"] = new string('x', 2001) }).ReadErrorAsync("reason")).ShouldContain("2000");
+        await service.PutAsync("/v1/subscribers/ada/hold", new JsonObject { ["reason"] = "A claim" }).ReadProblemAsync(HttpStatusCode.BadRequest, "validation");
+        var reader = await service.CreateKeyAsync(["rights:read"]);
+        await service.PutAsync(path, new JsonObject { ["reason"] = "A claim" }, reader).ReadProblemAsync(HttpStatusCode.Forbidden, "insufficient-scope");
+        var bound = await service.CreateKeyAsync(["rights:write"], "newsletter");
+        await service.PutAsync(path, new JsonObject { ["reason"] = "A claim" }, bound).ReadProblemAsync(HttpStatusCode.Forbidden, "purpose-not-permitted");
+        await service.SendAsync(HttpMethod.Delete, path, key: bound).ReadProblemAsync(HttpStatusCode.Forbidden, "purpose-not-permitted");
+    }
+}
