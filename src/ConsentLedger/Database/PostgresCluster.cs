@@ -69,7 +69,10 @@ public sealed class PostgresCluster(string folder, string passwordFile, Postgres
                     Binaries.Program("initdb"), "-D", draft, "-U", Superuser, "--pwfile", handedOver, "--auth=scram-sha-256",
                     "--encoding=UTF8", .. locale, "--data-checksums", "--no-instructions", .. sync,
                 ],
-                cancellationToken);
+                CancellationToken.None);
+
+            // Left to itself it would go on writing where the next start begins anew.
+            cancellationToken.ThrowIfCancellationRequested();
             if (result.ExitCode != 0)
             {
                 throw new StartupException($"PostgreSQL {Binaries.Major} could not make a database in {Folder}: {result.Output}");
@@ -113,7 +116,7 @@ public sealed class PostgresCluster(string folder, string passwordFile, Postgres
             // A file that has outlived its postmaster: PostgreSQL would trust it if any process has its process id now.
             File.Delete(Path.Combine(Folder, Postmaster.FileName));
             var chosen = port is { } wanted && (onlyPort is not null || IsFree(wanted)) ? wanted : FreePort();
-            if (await StartAsync(chosen, cancellationToken) is not { } reason)
+            if (await StartAsync(chosen, clock, cancellationToken) is not { } reason)
             {
                 return chosen;
             }
@@ -184,7 +187,7 @@ public sealed class PostgresCluster(string folder, string passwordFile, Postgres
     }
 
     /// <summary>Starts the postmaster in a session of its own, out of reach of a terminal's Ctrl-C; null, or why it failed.</summary>
-    private async Task<string?> StartAsync(int port, CancellationToken cancellationToken)
+    private async Task<string?> StartAsync(int port, TimeProvider clock, CancellationToken cancellationToken)
     {
         await PostgresSettings.WriteAsync(Folder, port, durable, cancellationToken);
         var log = new FileInfo(Log);
@@ -195,9 +198,25 @@ public sealed class PostgresCluster(string folder, string passwordFile, Postgres
         }
 
         var logged = log.Exists ? log.Length : 0;
-        var result = await account.RunAsAsync(
+        var starting = account.RunAsAsync(
             [Binaries.Program("pg_ctl"), "start", "-s", "-w", "-t", LongestStart, "-D", Folder, "-l", Log],
-            cancellationToken);
+            CancellationToken.None);
+        try
+        {
+            await starting.WaitAsync(cancellationToken);
+        }
+        catch (OperationCanceledException)
+        {
+            // The program goes on. Whoever gives up now stops the cluster, and for that its postmaster has to be there.
+            while (!starting.IsCompleted && !IsRunning)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(20), clock, CancellationToken.None);
+            }
+
+            throw;
+        }
+
+        var result = await starting;
         return result.ExitCode == 0 ? null : await ReasonAsync(logged, cancellationToken) ?? result.Output;
     }
 

@@ -54,9 +54,17 @@ internal static class SchemaDescription
         """;
 
     private const string Grants = """
-        select format('grant %s on %s to %s;', string_agg(lower(privilege_type), ', ' order by privilege_type), $1::oid::regclass, grantee::regrole)
-        from pg_class cross join aclexplode(relacl)
-        where pg_class.oid = $1::oid and grantee <> relowner
+        select format('grant %s on %s to %s;', string_agg(privilege, ', ' order by privilege), $1::oid::regclass, grantee::regrole)
+        from (
+            select grantee, lower(privilege_type)
+            from pg_class cross join aclexplode(relacl)
+            where pg_class.oid = $1::oid and grantee <> relowner
+            union all
+            select grantee, format('%s (%s)', lower(privilege_type), string_agg(attname, ', ' order by attnum))
+            from pg_attribute cross join aclexplode(attacl)
+            where attrelid = $1::oid
+            group by grantee, privilege_type
+        ) as granted (grantee, privilege)
         group by grantee
         order by grantee::regrole::text
         """;
