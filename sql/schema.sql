@@ -259,7 +259,7 @@ CREATE UNIQUE INDEX purge_run_one_open ON consentledger.purge_run USING btree ((
 comment on table purge_run is 'Each counter is written in the transaction that deletes what it counts, so it is true after a crash too.';
 comment on column purge_run.scheduled_for is 'The time of the schedule that this run is for; unique, so that of several instances one makes it.';
 grant select, update on purge_run to consentledger_purge;
-grant select on purge_run to consentledger_service;
+grant insert (run_id, trigger, dry_run, scheduled_for, requested_at), select, update (expired) on purge_run to consentledger_service;
 
 create table purpose (
     purpose_id integer not null generated always as identity,
@@ -318,8 +318,8 @@ create table subscriber (
     constraint subscriber_pk PRIMARY KEY (subscriber_id)
 );
 comment on column subscriber.address is 'Sealed: the address as it was first given.';
-grant delete, select on subscriber to consentledger_purge;
-grant insert, select on subscriber to consentledger_service;
+grant delete, select, update (recorded_at) on subscriber to consentledger_purge;
+grant insert, select, update (recorded_at) on subscriber to consentledger_service;
 
 create table suppression (
     subscriber_id uuid not null,
