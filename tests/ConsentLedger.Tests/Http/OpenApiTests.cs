@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using ConsentLedger.Http;
@@ -13,6 +14,9 @@ namespace ConsentLedger.Tests.Http;
 public sealed class OpenApiTests(TestDatabase databases)
 {
     private static readonly string[] Writing = ["post", "put", "patch"];
+
+    // As the file reads in a review: indented by two, and an apostrophe as an apostrophe.
+    private static readonly JsonSerializerOptions OnFile = new() { WriteIndented = true, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     [Fact]
     public async Task The_document_is_OpenAPI_3_1_and_public()
@@ -147,6 +151,25 @@ public sealed class OpenApiTests(TestDatabase databases)
     }
 
     [Fact]
+    public async Task The_document_on_file_is_the_one_that_is_served()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        var live = Sorted(await service.GetAsync("/openapi/v1.json").ReadAsync()).ToJsonString(OnFile) + "\n";
+        var path = Repository.PathOf("clients", "openapi.json");
+        if (Environment.GetEnvironmentVariable("UPDATE_OPENAPI") == "1")
+        {
+            await File.WriteAllTextAsync(path, live, TestContext.Current.CancellationToken);
+        }
+
+        var onFile = File.Exists(path) ? await File.ReadAllTextAsync(path, TestContext.Current.CancellationToken) : "";
+        var difference = live.Split('\n').Except(onFile.Split('\n')).Select(line => "+ " + line)
+            .Concat(onFile.Split('\n').Except(live.Split('\n')).Select(line => "- " + line));
+        (onFile == live).ShouldBeTrue(
+            "clients/openapi.json is stale: a route, a record or its comment changed. Write it anew, look at the difference and commit it:\n"
+            + "    UPDATE_OPENAPI=1 dotnet test --filter-class \"*OpenApiTests\"\n" + string.Join('\n', difference.Take(50)));
+    }
+
+    [Fact]
     public async Task Swagger_UI_is_served_from_here_alone()
     {
         await using var service = await TestService.StartAsync(databases);
@@ -163,6 +186,19 @@ public sealed class OpenApiTests(TestDatabase databases)
         (await service.GetAsync("/swagger/swagger-ui-bundle.js")).StatusCode.ShouldBe(HttpStatusCode.OK);
         var start = await (await service.GetAsync("/swagger/index.js")).Content.ReadAsStringAsync(TestContext.Current.CancellationToken);
         start.ShouldContain("../openapi/v1.json");
+    }
+
+    /// <summary>Paths, schemas and statuses by name, so that the order in which features are mapped is nobody's difference.</summary>
+    private static JsonObject Sorted(JsonNode document)
+    {
+        var sorted = document.DeepClone().AsObject();
+        Sort(sorted, "paths");
+        Sort(sorted["components"]!.AsObject(), "schemas");
+        sorted["tags"] = new JsonArray([.. sorted["tags"]!.AsArray().Select(tag => tag!.DeepClone()).OrderBy(tag => tag.Text("name"), StringComparer.Ordinal)]);
+        return sorted;
+
+        static void Sort(JsonObject parent, string name) =>
+            parent[name] = new JsonObject(parent[name]!.AsObject().OrderBy(member => member.Key, StringComparer.Ordinal).Select(member => KeyValuePair.Create(member.Key, member.Value?.DeepClone())));
     }
 
     private static bool HasParameter(JsonNode operation, string name) =>
