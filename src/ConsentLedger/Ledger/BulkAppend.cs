@@ -199,7 +199,7 @@ public sealed class BulkAppend : IAsyncDisposable
 
     /// <summary>
     /// Only subscribers that some row permits, and that some row or their state refuses, are looked at one by one; that
-    /// is few in most lists, and never more than a batch.
+    /// is few in most lists, and never more than a batch. A request may hide a refusal, so it counts as one here.
     /// </summary>
     private async Task<List<long>> FindHeldBackAsync(Guid after, Guid until, CancellationToken cancellation)
     {
@@ -214,7 +214,7 @@ public sealed class BulkAppend : IAsyncDisposable
                         or exists (
                             select from consent_state state
                             where state.subscriber_id = staged.subscriber_id
-                                and state.kind in ('refused', 'withdrawn', 'revoked', 'objected')))
+                                and state.kind in ('requested', 'refused', 'withdrawn', 'revoked', 'objected')))
             )
             select subscriber_id, 0::bigint as line, purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id
             from contested join consent_event using (subscriber_id)

@@ -10,6 +10,12 @@ namespace ConsentLedger.Ledger;
 /// A row is held against two states: the one in the ledger, and the one that this list, read in order, comes to without
 /// what the ledger already has from it. The second makes the same list come to the same again: a row between two
 /// refusals that was held back at first would otherwise pass as history once the later one is in.
+/// <para>
+/// Both are looked at past any request: what was said before a <c>requested</c> event still stands. Anyone can sign up a
+/// stranger's address, and a request nobody confirmed must not open the door that a refusal shut. The projected state
+/// does show the request, because there the newer event wins: to let a refusal stay in it, arrivals out of order would
+/// need the events it had passed over, and the projection is only ever the greatest of them.
+/// </para>
 /// </remarks>
 public static class Resubscription
 {
@@ -48,8 +54,13 @@ public static class Resubscription
         }
     }
 
-    private static void Fold(Dictionary<PurposeId, ConsentState> states, ConsentState next) =>
-        states[next.Purpose] = ConsentState.Fold(states.TryGetValue(next.Purpose, out var current) ? current : null, next);
+    private static void Fold(Dictionary<PurposeId, ConsentState> states, ConsentState next)
+    {
+        if (next.Kind != EventKind.Requested)
+        {
+            states[next.Purpose] = ConsentState.Fold(states.TryGetValue(next.Purpose, out var current) ? current : null, next);
+        }
+    }
 
     private static bool Forbids(Dictionary<PurposeId, ConsentState> states, ConsentState permission)
     {
@@ -62,12 +73,12 @@ public static class Resubscription
         current is { } state && state.Kind.Refuses() && permission.Beats(state);
 
     /// <summary>
-    /// An objection to everything stands until the person has consented to this purpose since. A request does not
-    /// count as that, anyone can make one; nor does a permission, which never passes an objection.
+    /// An objection to everything stands until the person has consented to this purpose since. A permission does not
+    /// count as that: it never passes an objection.
     /// </summary>
     private static bool Passes(ConsentState permission, ConsentState? current, ConsentState? objection) =>
         objection is { } refusal && permission.Since > refusal.Since
-        && !(current is { Kind: not (EventKind.Requested or EventKind.Permitted) } state && state.Since > refusal.Since);
+        && !(current is { Kind: not EventKind.Permitted } state && state.Since > refusal.Since);
 }
 
 /// <summary>A row of a list, as far as <see cref="Resubscription"/> looks at it.</summary>

@@ -16,7 +16,8 @@ namespace ConsentLedger.SignUps;
 /// <remarks>
 /// Nobody is written to who is suppressed, restricted or has objected. Who may be written to already is told so, and no
 /// <c>requested</c> event is made for that: it would turn the consent off. Who once refused, and a child, confirm even
-/// where the purpose asks for no confirmation, because a stranger may have filled in the form.
+/// where the purpose asks for no confirmation, because a stranger may have filled in the form; so does whoever has not
+/// answered a request yet, because that may have been made over a refusal.
 /// </remarks>
 internal sealed partial class SignUpWorker(
     NpgsqlDataSource database, SignUpStore store, SignUpMails mails, FormCatalogue forms, PurposeCatalogue purposes, LedgerStore ledger,
@@ -128,7 +129,8 @@ internal sealed partial class SignUpWorker(
             }
             else if (!state.IsSuppressed && !state.IsRestricted && !state.HasObjected && !offer.Purpose.Terms.HasEnded(now))
             {
-                var alone = !offer.Purpose.DoubleOptIn && signUp.Guardian is null && state.Purpose?.Kind.Refuses() != true;
+                var mayHaveRefused = state.Purpose is { } last && (last.Kind.Refuses() || last.Kind == EventKind.Requested);
+                var alone = !offer.Purpose.DoubleOptIn && signUp.Guardian is null && !mayHaveRefused;
                 (alone ? direct : asked).Add(offer);
             }
         }

@@ -289,6 +289,26 @@ public sealed class ImportTests(TestDatabase databases)
     }
 
     [Fact]
+    public async Task A_request_that_nobody_confirmed_does_not_open_the_door_that_a_refusal_shut()
+    {
+        await using var service = await Lists.StartAsync(databases);
+        const string List = $"{Lists.Header}ada@museum.example,newsletter,given,2026-08-01T00:00:00Z,1\n";
+        await service.EventAsync("ada@museum.example", "withdrawn", occurredAt: new DateTimeOffset(2026, 6, 1, 0, 0, 0, TimeSpan.Zero));
+        await service.EventAsync("ada@museum.example", "requested", occurredAt: new DateTimeOffset(2026, 7, 1, 0, 0, 0, TimeSpan.Zero));
+
+        (await service.ImportAsync(List)).Problems().ShouldBe(["2 resubscribes"]);
+        (await service.ImportAsync(List, "?dryRun=true")).Problems().ShouldBe(["2 resubscribes"]);
+        (await service.ReasonAsync("ada@museum.example")).ShouldBe("pending");
+
+        // Once the person has answered the request, what they said last is a consent.
+        await service.EventAsync(
+            "ada@museum.example", "given", occurredAt: new DateTimeOffset(2026, 7, 2, 0, 0, 0, TimeSpan.Zero), with: new() { ["notice"] = new JsonObject { ["version"] = 1 } });
+        (await service.ImportAsync(List)).Counts().ShouldBe("1 1 0 0 0");
+        (await service.ReasonAsync("ada@museum.example")).ShouldBe("given");
+        await service.ShouldBeWholeAsync();
+    }
+
+    [Fact]
     public async Task An_objection_to_everything_holds_back_every_purpose()
     {
         await using var service = await Lists.StartAsync(databases);

@@ -102,6 +102,24 @@ public sealed class StateProperties(TestDatabase databases)
         });
 
     [Fact]
+    public void What_a_list_brings_back_is_the_same_whoever_asked_in_between()
+    {
+        var asked = 0;
+        Gen.Select(AnyEvent.Array[0, 8], AnyEvent.Array[1, 8]).Sample((before, list) =>
+        {
+            var states = before.Select(one => ConsentState.Of(one.Event)).ToList();
+            var rows = list.Select((one, index) => new ListedEvent(index + 2, ConsentState.Of(one.Event))).ToList();
+            var held = Resubscription.HeldBack(states, rows).ToList();
+
+            Resubscription.HeldBack([.. states.Where(IsNoRequest)], [.. rows.Where(row => IsNoRequest(row.State))]).ShouldBe(held);
+            Interlocked.Add(ref asked, held.Count > 0 && states.Any(state => !IsNoRequest(state)) ? 1 : 0);
+        });
+        asked.ShouldBeGreaterThan(0);
+
+        static bool IsNoRequest(ConsentState state) => state.Kind != EventKind.Requested;
+    }
+
+    [Fact]
     public async Task The_order_of_states_here_is_the_order_of_rows_in_the_database()
     {
         await using var service = await TestService.StartAsync(databases);

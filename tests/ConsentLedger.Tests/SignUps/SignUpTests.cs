@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Headers;
 using System.Text.Json.Nodes;
 using ConsentLedger.Ledger;
 using ConsentLedger.Tests.Hosting;
@@ -334,6 +335,32 @@ public sealed class SignUpTests(TestDatabase databases)
         page.ShouldContain("value=\"events\" checked");
         (await service.SignUpAsync(SignUpScene.Ada).TextAsync()).ShouldContain("Choose at least one thing");
         (await service.SignUpAsync(SignUpScene.Ada, ("purposes", "secret"))).StatusCode.ShouldBe(HttpStatusCode.BadRequest);
+    }
+
+    [Fact]
+    public async Task A_stranger_who_signs_up_somebody_who_left_opens_no_way_back()
+    {
+        using var sink = SmtpSink.Start();
+        await using var service = await SignUpScene.StartAsync(databases, sink, new JsonObject { ["doubleOptIn"] = false });
+        await service.EventAsync(SignUpScene.Ada, "withdrawn", occurredAt: TestService.Start.AddDays(-1));
+
+        for (var i = 0; i < 2; i++)
+        {
+            await service.SignUpAsync();
+            await service.SettledAsync();
+            service.Clock.Advance(TimeSpan.FromMinutes(1));
+        }
+
+        (await service.KindsAsync()).ShouldBe("Requested Requested Withdrawn");
+        (await service.ReasonAsync(SignUpScene.Ada)).ShouldBe("pending");
+        var list = $"address,purpose,kind,occurredAt,noticeVersion\n{SignUpScene.Ada},newsletter,given,{service.Clock.GetUtcNow():O},1\n";
+        using var content = new StringContent(list, MediaTypeHeaderValue.Parse("text/csv"));
+        var report = await (await service.Client.PostAsync("/v1/events/import", content, TestContext.Current.CancellationToken)).ReadAsync();
+        report["heldBack"]!.GetValue<long>().ShouldBe(1);
+
+        // Whoever reads the mail is the one who left, and may come back.
+        await service.PostFormAsync((await sink.MailAsync(2)).ConfirmPath(), "confirm=1");
+        (await service.ReasonAsync(SignUpScene.Ada)).ShouldBe("given");
     }
 
     [Fact]
