@@ -1,5 +1,6 @@
 using ConsentLedger.Administration;
 using ConsentLedger.Checks;
+using ConsentLedger.Choices;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
 using ConsentLedger.Http;
@@ -44,6 +45,7 @@ public static class LedgerService
             .AddEvents()
             .AddChecks()
             .AddPages()
+            .AddChoices()
             .AddUnsubscribe()
             .AddSignUps()
             .AddSetup()
@@ -67,6 +69,7 @@ public static class LedgerService
         app.MapEvents();
         app.MapChecks();
         app.MapUnsubscribeLinks();
+        app.MapChoices();
         app.MapUnsubscribe();
         app.MapSignUps();
         app.MapRetention();

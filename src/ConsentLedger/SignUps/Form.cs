@@ -1,3 +1,4 @@
+using ConsentLedger.Choices;
 using ConsentLedger.Database;
 using ConsentLedger.Purposes;
 using Dapper;
@@ -18,13 +19,8 @@ public sealed record Form(
     string Key, string[] Purposes, string[] Origins, string[] ReturnUrls, string Language, string[] Fields, DateTimeOffset CreatedAt,
     DateTimeOffset UpdatedAt);
 
-/// <summary>A purpose as a form offers it: with the newest notice in the form's language, or in another if it has none in that.</summary>
-/// <param name="Purpose">The purpose.</param>
-/// <param name="Notice">What people are shown and agree to; null if nothing was published.</param>
-public sealed record Offer(Purpose Purpose, Notice? Notice);
-
 /// <summary>The forms, read from the database each time: a change takes effect at once on every instance.</summary>
-public sealed class FormCatalogue(NpgsqlDataSource database, PurposeCatalogue purposes, TimeProvider clock)
+public sealed class FormCatalogue(NpgsqlDataSource database, PurposeCatalogue purposes, OfferCatalogue offers, TimeProvider clock)
 {
     internal const string Columns = "key, purposes, origins, return_urls, language, fields, created_at, updated_at";
 
@@ -55,36 +51,6 @@ public sealed class FormCatalogue(NpgsqlDataSource database, PurposeCatalogue pu
         var now = clock.GetUtcNow();
         var all = await purposes.ListAsync(cancellation);
         var offered = form.Purposes.Select(key => all.Single(purpose => purpose.Key == key)).Where(purpose => !purpose.Terms.HasEnded(now)).ToList();
-        var notices = await purposes.FindNoticesAsync(
-            offered.SelectMany(purpose => purpose.NoticeVersions.Select(version => (purpose.Id, version))), cancellation);
-        return
-        [
-            .. offered.Select(purpose => new Offer(
-                purpose,
-                notices.Where(notice => notice.Key.Purpose == purpose.Id)
-                    .Select(notice => notice.Value)
-                    .OrderByDescending(notice => Speaks(notice, language))
-                    .ThenByDescending(notice => Speaks(notice, form.Language))
-                    .ThenByDescending(notice => notice.Version)
-                    .FirstOrDefault())),
-        ];
+        return await offers.NowAsync(offered, [language, form.Language], cancellation);
     }
-
-    /// <summary>What was chosen, with the notices as they were shown then.</summary>
-    internal async Task<IReadOnlyList<Offer>> OffersAsync(IReadOnlyList<Choice> choices, CancellationToken cancellation)
-    {
-        var all = await purposes.ListAsync(cancellation);
-        var notices = await purposes.FindNoticesAsync(
-            choices.SelectMany(choice => choice.NoticeVersion is { } shown ? [(new PurposeId(choice.Purpose), shown)] : Array.Empty<(PurposeId, int)>()), cancellation);
-        return
-        [
-            .. from choice in choices
-               let purpose = all.FirstOrDefault(purpose => purpose.Id.Value == choice.Purpose)
-               where purpose is not null
-               select new Offer(purpose, choice.NoticeVersion is { } version ? notices[(purpose.Id, version)] : null),
-        ];
-    }
-
-    private static bool Speaks(Notice notice, string language) =>
-        string.Equals(notice.Language.Split('-')[0], language, StringComparison.OrdinalIgnoreCase);
 }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using ConsentLedger.Choices;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
 using ConsentLedger.Pages;

@@ -1,4 +1,5 @@
 using System.Threading.Channels;
+using ConsentLedger.Choices;
 using ConsentLedger.Database;
 using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
@@ -20,7 +21,7 @@ namespace ConsentLedger.SignUps;
 /// answered a request yet, because that may have been made over a refusal.
 /// </remarks>
 internal sealed partial class SignUpWorker(
-    NpgsqlDataSource database, SignUpStore store, SignUpMails mails, FormCatalogue forms, PurposeCatalogue purposes, LedgerStore ledger,
+    NpgsqlDataSource database, SignUpStore store, SignUpMails mails, OfferCatalogue offers, PurposeCatalogue purposes, LedgerStore ledger,
     SubscriberIds subscribers, TimeProvider clock, ILogger<SignUpWorker> log) : BackgroundService
 {
     /// <summary>How long a sign-up is kept here; what came of it is in the ledger.</summary>
@@ -119,7 +120,7 @@ internal sealed partial class SignUpWorker(
         var asked = new List<Offer>();
         var had = new List<Offer>();
         var direct = new List<Offer>();
-        foreach (var offer in await forms.OffersAsync(signUp.Choices, cancellation))
+        foreach (var offer in await offers.AsChosenAsync(signUp.Choices, cancellation))
         {
             var id = offer.Purpose.Id;
             var state = states.Where(state => state.Purpose.IsFacet || state.Purpose == id).Aggregate(default(SubscriberState), (all, one) => all.With(one));

@@ -1,6 +1,7 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
 using System.Text;
+using ConsentLedger.Choices;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
 using ConsentLedger.Security;
@@ -15,17 +16,12 @@ public static class SignUpsApi
     public static IServiceCollection AddSignUps(this IServiceCollection services) =>
         services
             .AddSingleton<FormCatalogue>()
-            .AddSingleton<SignUpStore>()
-            .AddSingleton<SignUpMails>()
-            .AddSingleton<Confirmations>()
-            .AddSingleton<NetworkLimit>()
             .AddSingleton<SignUpWorker>()
             .AddHostedService(provider => provider.GetRequiredService<SignUpWorker>());
 
-    /// <summary>Maps the routes. Wrong settings are found here, at the start.</summary>
+    /// <summary>Maps the routes.</summary>
     public static void MapSignUps(this WebApplication app)
     {
-        _ = app.Services.GetRequiredService<NetworkLimit>();
         app.MapForms();
         app.MapPost("/v1/signups", HandleAsync)
             .RequireScope(Scope.SignUpsWrite)
@@ -34,7 +30,6 @@ public static class SignUpsApi
             .WithExample(Example, new SignUpAccepted())
             .WithName("SignUp").WithTags("Sign-ups").WithSummary("Signs somebody up by a form of the website's own");
         app.MapSignUpPage();
-        app.MapConfirm();
     }
 
     private static readonly SignUpRequest Example = new()

@@ -1,3 +1,4 @@
+using ConsentLedger.Choices;
 using ConsentLedger.Database;
 
 namespace ConsentLedger.Unsubscribe;

@@ -1,3 +1,4 @@
+using ConsentLedger.Choices;
 using ConsentLedger.Database;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
@@ -19,7 +20,7 @@ public static class UnsubscribePage
 
     /// <summary>Adds what unsubscribing needs.</summary>
     public static IServiceCollection AddUnsubscribe(this IServiceCollection services) =>
-        services.AddSingleton<Withdrawals>().AddSingleton<WithdrawalSpool>().AddHostedService<SpooledWithdrawals>();
+        services.AddSingleton<WithdrawalSpool>().AddHostedService<SpooledWithdrawals>();
 
     /// <summary>Maps the routes. There is no authentication: the token is all a mail program has.</summary>
     public static void MapUnsubscribe(this IEndpointRouteBuilder app)

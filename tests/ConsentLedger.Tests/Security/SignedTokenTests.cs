@@ -1,8 +1,8 @@
 using System.Buffers.Text;
+using ConsentLedger.Choices;
 using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
-using ConsentLedger.SignUps;
 using ConsentLedger.Subscribers;
 using CsCheck;
 

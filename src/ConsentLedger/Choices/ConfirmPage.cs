@@ -2,7 +2,7 @@ using ConsentLedger.Http;
 using ConsentLedger.Pages;
 using ConsentLedger.Security;
 
-namespace ConsentLedger.SignUps;
+namespace ConsentLedger.Choices;
 
 /// <summary>
 /// The confirmation link: <c>GET</c>, <c>HEAD</c> and <c>POST /confirm/{token}</c>. Link scanners fetch it, so only the

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
 
-namespace ConsentLedger.SignUps;
+namespace ConsentLedger.Choices;
 
 /// <summary>
 /// The opaque part of a confirmation link: names one sign-up, and works until it expires. It can confirm that sign-up and

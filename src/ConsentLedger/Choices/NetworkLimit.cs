@@ -4,7 +4,7 @@ using System.Threading.RateLimiting;
 using ConsentLedger.Database;
 using ConsentLedger.Http;
 
-namespace ConsentLedger.SignUps;
+namespace ConsentLedger.Choices;
 
 /// <summary>
 /// How many sign-ups and confirmations a minute one network may send: an IPv4 /24 or an IPv6 /64, which is what one

@@ -5,7 +5,7 @@ using ConsentLedger.Purposes;
 using ConsentLedger.Subscribers;
 using Npgsql;
 
-namespace ConsentLedger.SignUps;
+namespace ConsentLedger.Choices;
 
 /// <summary>How a confirmation link stands.</summary>
 internal enum LinkStatus
@@ -25,7 +25,7 @@ internal enum LinkStatus
 
 /// <summary>Makes confirmations count.</summary>
 internal sealed class Confirmations(
-    NpgsqlDataSource database, SignUpStore store, SignUpMails mails, FormCatalogue forms, LedgerStore ledger, SubscriberIds subscribers,
+    NpgsqlDataSource database, SignUpStore store, SignUpMails mails, OfferCatalogue offered, LedgerStore ledger, SubscriberIds subscribers,
     PurposeCatalogue purposes, TimeProvider clock)
 {
     /// <summary>How a link stands and what it is about. Writes nothing.</summary>
@@ -35,7 +35,7 @@ internal sealed class Confirmations(
         var row = await SignUpStore.FindAsync(connection, link, cancellation);
         var status = StatusOf(row, link);
         return status is LinkStatus.Open or LinkStatus.Expired
-            ? (status, await forms.OffersAsync(store.Open(row!).Choices, cancellation))
+            ? (status, await offered.AsChosenAsync(store.Open(row!).Choices, cancellation))
             : (status, []);
     }
 
@@ -58,7 +58,7 @@ internal sealed class Confirmations(
         var signUp = store.Open(row!);
         await SignUpStore.LockAsync(connection, row!.Subscriber, subscribers.Of(signUp.Recipient), cancellation);
         var states = await ledger.ReadStatesAsync(row.Subscriber, cancellation);
-        var offers = await forms.OffersAsync(signUp.Choices, cancellation);
+        var offers = await offered.AsChosenAsync(signUp.Choices, cancellation);
         if (WasCancelled(states, offers, row.ReceivedAt))
         {
             await store.MoveAsync(connection, row, "settled", null, cancellation);
@@ -107,7 +107,7 @@ internal sealed class Confirmations(
         var recipient = subscribers.Of(signUp.Recipient);
         await SignUpStore.LockAsync(connection, row.Subscriber, recipient, cancellation);
         var states = await ledger.ReadStatesAsync(row.Subscriber, cancellation);
-        var offers = await forms.OffersAsync(signUp.Choices, cancellation);
+        var offers = await offered.AsChosenAsync(signUp.Choices, cancellation);
         if (!WasCancelled(states, offers, row.ReceivedAt) && await mails.MayWriteAsync(connection, recipient, cancellation))
         {
             await mails.AskAsync(connection, row, signUp, offers, cancellation);

@@ -4,7 +4,7 @@ using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 
-namespace ConsentLedger.Unsubscribe;
+namespace ConsentLedger.Choices;
 
 /// <summary>Makes withdrawals count.</summary>
 public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, KeyRing keys, TimeProvider clock)

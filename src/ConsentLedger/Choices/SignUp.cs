@@ -8,7 +8,7 @@ using ConsentLedger.Subscribers;
 using Dapper;
 using Npgsql;
 
-namespace ConsentLedger.SignUps;
+namespace ConsentLedger.Choices;
 
 /// <summary>Somebody signed up: all that is needed to look into it, and to show later how it came about.</summary>
 /// <param name="Form">The form's key.</param>
@@ -58,9 +58,6 @@ internal sealed record SignUp(
         }
     }
 }
-
-/// <summary>One purpose that was chosen, and the version of the notice that was shown.</summary>
-internal sealed record Choice(int Purpose, int? NoticeVersion);
 
 /// <summary>A sign-up as it lies in the database.</summary>
 internal sealed record SignUpRow(Guid SubscriberId, Guid SignUpId, string Status, byte[]? Details, int Attempts, DateTimeOffset ReceivedAt)

@@ -1,7 +1,7 @@
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
 
-namespace ConsentLedger.Unsubscribe;
+namespace ConsentLedger.Choices;
 
 /// <summary>
 /// Someone used an unsubscribe link: all that is known of it, and all that is needed to make it count, now or later.
