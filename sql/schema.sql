@@ -1,6 +1,9 @@
 -- Generated from sql/migrations; don't edit. To write it anew:
 --     UPDATE_SCHEMA=1 dotnet test --filter-class "*SchemaTests"
 
+create type audit_actor as enum (
+    'key', 'command', 'subject', 'set-up-link', 'service');
+
 create type channel as enum (
     'email', 'sms', 'phone', 'post');
 
@@ -43,6 +46,31 @@ create table api_key (
 comment on column api_key.hash is 'Keyed hash of the key: a stolen dump neither shows a key nor lets one be tried.';
 comment on column api_key.purposes is 'Null: every purpose. Otherwise the purposes this key is bound to.';
 grant insert, select, update on api_key to consentledger_service;
+
+create table audit_entry (
+    audit_id uuid not null,
+    happened_at timestamp with time zone not null,
+    action text not null,
+    actor audit_actor not null,
+    key_id uuid,
+    command text,
+    about_subscriber uuid,
+    purpose text,
+    target text,
+    details json not null default '{}'::json,
+    request_id text,
+    constraint audit_entry_pk PRIMARY KEY (audit_id),
+    constraint audit_entry_action_is_slug CHECK (action ~ '^[a-z]+(-[a-z]+)*$'::text AND length(action) <= 64),
+    constraint audit_entry_actor_is_named CHECK ((actor = 'key'::audit_actor) = (key_id IS NOT NULL) AND (actor = 'command'::audit_actor) = (command IS NOT NULL)),
+    constraint audit_entry_details_are_members CHECK (json_typeof(details) = 'object'::text)
+);
+CREATE INDEX audit_entry_by_action ON consentledger.audit_entry USING btree (action, audit_id);
+CREATE INDEX audit_entry_by_subscriber ON consentledger.audit_entry USING btree (about_subscriber, audit_id) WHERE (about_subscriber IS NOT NULL);
+comment on table audit_entry is 'Written in the transaction of what it records where there is one, else before the answer: what was not recorded was not shown.';
+comment on column audit_entry.about_subscriber is 'A keyed hash, like every subscriber id; no entry holds an address. Not the first column: the trail is no part of a subscriber''s records and stays when they go.';
+comment on column audit_entry.target is 'What else it was done to: the id of a key, a run or a request, the key of a form.';
+comment on column audit_entry.details is 'Counts and settings, as texts; nothing personal.';
+grant insert, select on audit_entry to consentledger_service;
 
 create table consent_event (
     subscriber_id uuid not null,

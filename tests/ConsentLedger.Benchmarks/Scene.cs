@@ -38,8 +38,9 @@ internal sealed class Scene : IAsyncDisposable
             .AddInMemoryCollection([new("ConsentLedger:DataDirectory", folder.FullName)]).Build());
         var scene = new Scene(folder, await Installation.OpenAsync(settings, TimeProvider.System, null, CancellationToken.None));
         DapperTypes.Register();
-        var keys = new ApiKeyCatalogue(scene.Installation.Database, scene.Installation.Keys, TimeProvider.System);
-        (scene.Key, _) = await keys.CreateAsync("benchmark", Scope.All, null, null, CancellationToken.None);
+        var keys = new ApiKeyCatalogue(
+            scene.Installation.Database, scene.Installation.Keys, new AuditTrail(scene.Installation.Database.Service, TimeProvider.System), TimeProvider.System);
+        (scene.Key, _) = await keys.CreateAsync(Actor.Service, "benchmark", Scope.All, null, null, CancellationToken.None);
         await scene.FillAsync(subscribers);
         return scene;
     }

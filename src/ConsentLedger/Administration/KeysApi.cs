@@ -110,7 +110,7 @@ public static class KeysApi
             return new Problem(ProblemType.PurposeNotPermitted, "A key that is bound to purposes can only make keys that are bound to some of them.");
         }
 
-        var (key, made) = await keys.CreateAsync(name, scopes, purposes, request.ExpiresAt, cancellation);
+        var (key, made) = await keys.CreateAsync(context.Actor(), name, scopes, purposes, request.ExpiresAt, cancellation);
         return TypedResults.Created(
             $"/v1/keys/{made.Id}",
             new CreatedKey(key, made.Id, made.Name, made.Scopes, made.Purposes, made.CreatedAt, made.ExpiresAt));
@@ -143,8 +143,9 @@ public static class KeysApi
     }
 
     /// <summary>Revokes a key: at once here, within seconds on every other instance. Again changes nothing.</summary>
-    private static async Task<Results<NoContent, Problem>> RevokeAsync(Guid id, ApiKeyCatalogue keys, CancellationToken cancellation) =>
-        await keys.RevokeAsync(id, cancellation) ? TypedResults.NoContent() : Problem.NotFound();
+    private static async Task<Results<NoContent, Problem>> RevokeAsync(
+        Guid id, HttpContext context, ApiKeyCatalogue keys, CancellationToken cancellation) =>
+        await keys.RevokeAsync(context.Actor(), id, cancellation) ? TypedResults.NoContent() : Problem.NotFound();
 
     private static void ValidateScopes(string[]? scopes, InputErrors errors)
     {

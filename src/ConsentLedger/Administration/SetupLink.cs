@@ -24,13 +24,13 @@ public sealed class SetupLink(ApiKeyCatalogue keys, PublicUrl publicUrl) : IDisp
     public async Task<bool> OpensAsync(string given, CancellationToken cancellation) => Matches(given) && await keys.IsEmptyAsync(cancellation);
 
     /// <summary>Makes the first key, with every scope; null for a wrong token, or once there is a key.</summary>
-    public async Task<string?> MakeKeyAsync(string given, CancellationToken cancellation)
+    public async Task<string?> MakeKeyAsync(Actor by, string given, CancellationToken cancellation)
     {
         await once.WaitAsync(cancellation);
         try
         {
             return await OpensAsync(given, cancellation)
-                ? (await keys.CreateAsync(KeyName, Scope.All, purposes: null, expiresAt: null, cancellation)).Key
+                ? (await keys.CreateAsync(by, KeyName, Scope.All, purposes: null, expiresAt: null, cancellation)).Key
                 : null;
         }
         finally

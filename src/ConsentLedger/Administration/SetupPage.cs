@@ -37,6 +37,6 @@ public static class SetupPage
             return Problem.Invalid("body", "This is the form of the set-up page, and nothing else.");
         }
 
-        return await link.MakeKeyAsync(token, cancellation) is { } key ? new PageResult<SetupDone>(new { Key = key }) : Problem.NotFound();
+        return await link.MakeKeyAsync(context.SetUpLink(), token, cancellation) is { } key ? new PageResult<SetupDone>(new { Key = key }) : Problem.NotFound();
     }
 }

@@ -39,19 +39,20 @@ public static class History
     }
 
     private static async Task<Results<Ok<Page<EventView>>, Problem>> OfAddressAsync(
-        HistoryRequest request, HttpContext context, SubscriberIds subscribers, LedgerStore ledger, PurposeCatalogue purposes,
+        HistoryRequest request, HttpContext context, SubscriberIds subscribers, LedgerStore ledger, PurposeCatalogue purposes, AuditTrail audit,
         CancellationToken cancellation, int limit = Page<EventView>.DefaultLimit, string? cursor = null) =>
         Address.TryParse(request.Address, out var address, out var problem)
-            ? await ReadAsync(subscribers.Of(address), context.Caller(), ledger, purposes, limit, cursor, cancellation)
+            ? await ReadAsync(subscribers.Of(address), context, ledger, purposes, audit, limit, cursor, cancellation)
             : Problem.Invalid("address", problem);
 
     private static Task<Results<Ok<Page<EventView>>, Problem>> OfSubscriberAsync(
-        SubscriberId id, HttpContext context, LedgerStore ledger, PurposeCatalogue purposes, CancellationToken cancellation,
+        SubscriberId id, HttpContext context, LedgerStore ledger, PurposeCatalogue purposes, AuditTrail audit, CancellationToken cancellation,
         int limit = Page<EventView>.DefaultLimit, string? cursor = null) =>
-        ReadAsync(id, context.Caller(), ledger, purposes, limit, cursor, cancellation);
+        ReadAsync(id, context, ledger, purposes, audit, limit, cursor, cancellation);
 
     private static async Task<Results<Ok<Page<EventView>>, Problem>> ReadAsync(
-        SubscriberId subscriber, Caller caller, LedgerStore ledger, PurposeCatalogue purposes, int limit, string? cursor, CancellationToken cancellation)
+        SubscriberId subscriber, HttpContext context, LedgerStore ledger, PurposeCatalogue purposes, AuditTrail audit, int limit, string? cursor,
+        CancellationToken cancellation)
     {
         if (Paging.Check(limit) is { } problem)
         {
@@ -63,6 +64,8 @@ public static class History
             return Problem.Invalid("cursor", "This is not a cursor of this list.");
         }
 
+        var caller = context.Caller();
+        await audit.WriteAsync(context.Actor(), new AuditEntry(AuditAction.HistoryRead) { SubscriberId = subscriber.Value }, cancellation);
         var all = (await purposes.ListAsync(cancellation)).ToDictionary(purpose => purpose.Id);
         var keys = all.Values.Where(purpose => caller.MayUse(purpose.Key)).ToDictionary(purpose => purpose.Id, purpose => purpose.Key);
         var events = await ledger.ReadHistoryAsync(subscriber, caller.Purposes is null ? null : [.. keys.Keys], after, limit + 1, cancellation);

@@ -39,7 +39,7 @@ public static class ImportEvents
             .WithTags("Events").WithName("ImportEvents").WithSummary("Imports a list of events");
 
     private static async Task<Results<Ok<ImportReport>, Problem>> ImportAsync(
-        HttpContext context, Importer importer, IHostApplicationLifetime lifetime, bool dryRun = false, bool allowResubscribe = false)
+        HttpContext context, Importer importer, AuditTrail audit, IHostApplicationLifetime lifetime, bool dryRun = false, bool allowResubscribe = false)
     {
         if (FormatOf(context.Request.ContentType) is not { } format)
         {
@@ -48,10 +48,19 @@ public static class ImportEvents
 
         var options = new ImportOptions { DryRun = dryRun, AllowResubscribe = allowResubscribe, MayUse = context.Caller().MayUse };
 
+        var actor = context.Actor();
+        await audit.WriteAsync(actor, options.Started(), context.RequestAborted);
+
         // Once the list is here it is worked through, even if whoever sent it, or a proxy between, has lost patience.
         var (report, fault) = await importer.RunAsync(
             context.Request.Body, format, options, progress: null, context.RequestAborted, lifetime.ApplicationStopping);
-        return fault is null ? TypedResults.Ok(report) : Problem.Invalid(fault.Path, fault.Detail);
+        if (fault is not null)
+        {
+            return Problem.Invalid(fault.Path, fault.Detail);
+        }
+
+        await audit.WriteAsync(actor, report!.Finished(), lifetime.ApplicationStopping);
+        return TypedResults.Ok(report);
     }
 
     private static ImportFormat? FormatOf(string? contentType) =>

@@ -1,4 +1,6 @@
+using System.Globalization;
 using ConsentLedger.Ledger;
+using ConsentLedger.Security;
 
 namespace ConsentLedger.Events;
 
@@ -10,7 +12,21 @@ namespace ConsentLedger.Events;
 /// <param name="Rejected">Rows that can't be an event.</param>
 /// <param name="Problems">The first 1,000 rows, by line, that were rejected or held back.</param>
 public sealed record ImportReport(
-    long Received, long Appended, long Unchanged, long HeldBack, long Rejected, IReadOnlyList<ImportProblem> Problems);
+    long Received, long Appended, long Unchanged, long HeldBack, long Rejected, IReadOnlyList<ImportProblem> Problems)
+{
+    /// <summary>For the audit trail.</summary>
+    internal AuditEntry Finished() => new(AuditAction.ImportFinished)
+    {
+        Details = new Dictionary<string, string>
+        {
+            ["received"] = Received.ToString(CultureInfo.InvariantCulture),
+            ["appended"] = Appended.ToString(CultureInfo.InvariantCulture),
+            ["unchanged"] = Unchanged.ToString(CultureInfo.InvariantCulture),
+            ["heldBack"] = HeldBack.ToString(CultureInfo.InvariantCulture),
+            ["rejected"] = Rejected.ToString(CultureInfo.InvariantCulture),
+        },
+    };
+}
 
 /// <summary>Why a row was not taken. It never repeats what the row says.</summary>
 /// <param name="Line">Where the record starts; a CSV file's header is line 1.</param>

@@ -21,6 +21,12 @@ public sealed record ImportOptions
 
     /// <summary>Which purposes, by key, may be used; <c>*</c> stands for all.</summary>
     public Func<string, bool> MayUse { get; init; } = _ => true;
+
+    /// <summary>For the audit trail: written before anything is appended, so that an import cut short by a crash is there too.</summary>
+    internal AuditEntry Started() => new(AuditAction.ImportStarted)
+    {
+        Details = new Dictionary<string, string> { ["dryRun"] = DryRun ? "true" : "false", ["allowResubscribe"] = AllowResubscribe ? "true" : "false" },
+    };
 }
 
 /// <summary>

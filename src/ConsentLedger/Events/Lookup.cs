@@ -39,8 +39,8 @@ public static class Lookup
         SubscriberId SubscriberId, string? Address, IReadOnlyList<StateView> States, bool Objected, bool Suppressed, bool Restricted, bool Held);
 
     private static async Task<Results<Ok<SubscriberView>, Problem>> HandleAsync(
-        LookupRequest request, HttpContext context, SubscriberIds subscribers, LedgerStore ledger, PurposeCatalogue purposes, TimeProvider clock,
-        CancellationToken cancellation)
+        LookupRequest request, HttpContext context, SubscriberIds subscribers, LedgerStore ledger, PurposeCatalogue purposes, AuditTrail audit,
+        TimeProvider clock, CancellationToken cancellation)
     {
         if (!Address.TryParse(request.Address, out var address, out var problem))
         {
@@ -48,6 +48,7 @@ public static class Lookup
         }
 
         var subscriber = subscribers.Of(address);
+        await audit.WriteAsync(context.Actor(), new AuditEntry(AuditAction.SubscriberLookedUp) { SubscriberId = subscriber.Value }, cancellation);
         var states = await ledger.ReadStatesAsync(subscriber, cancellation);
         var (given, held) = await ledger.FindSubscriberAsync(subscriber, cancellation);
         if (states.Count == 0 && given is null)

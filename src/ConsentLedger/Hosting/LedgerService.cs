@@ -1,3 +1,4 @@
+using ConsentLedger.Accountability;
 using ConsentLedger.Administration;
 using ConsentLedger.Checks;
 using ConsentLedger.Choices;
@@ -75,6 +76,7 @@ public static class LedgerService
         app.MapRetention();
         app.MapHolds();
         app.MapMail();
+        app.MapAudit();
         app.MapKeys();
         app.MapSetup();
         app.MapHealth();

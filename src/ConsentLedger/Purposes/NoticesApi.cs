@@ -62,8 +62,8 @@ public static partial class NoticesApi
     }
 
     private static async Task<Results<Created<Notice>, Problem>> PublishAsync(
-        string key, NoticeRequest request, HttpContext context, PurposeCatalogue purposes, NpgsqlDataSource database, TimeProvider clock,
-        CancellationToken cancellation)
+        string key, NoticeRequest request, HttpContext context, PurposeCatalogue purposes, NpgsqlDataSource database, AuditTrail audit,
+        TimeProvider clock, CancellationToken cancellation)
     {
         var errors = new InputErrors();
         var language = errors.RequireText("language", request.Language, 35);
@@ -101,8 +101,17 @@ public static partial class NoticesApi
             """,
             new { id = purpose!.Id.Value, language, statement, privacyNoticeUrl, digest, now = Instant.Of(clock.GetUtcNow()) },
             cancellationToken: cancellation));
-        await transaction.CommitAsync(cancellation);
         var notice = row.ToNotice();
+        await audit.WriteAsync(
+            connection,
+            context.Actor(),
+            new AuditEntry(AuditAction.NoticePublished)
+            {
+                Purpose = key,
+                Details = new Dictionary<string, string> { ["version"] = notice.Version.ToString(CultureInfo.InvariantCulture), ["language"] = language },
+            },
+            cancellation);
+        await transaction.CommitAsync(cancellation);
         return TypedResults.Created(string.Create(CultureInfo.InvariantCulture, $"/v1/purposes/{key}/notices/{notice.Version}"), notice);
     }
 

@@ -142,7 +142,8 @@ public static class PurposesApi
 
     /// <summary>Creates or replaces a purpose; committed before it is answered.</summary>
     private static async Task<Results<Created<PurposeView>, Ok<PurposeView>, Problem>> PutAsync(
-        string key, PurposeRequest request, HttpContext context, NpgsqlDataSource database, TimeProvider clock, CancellationToken cancellation)
+        string key, PurposeRequest request, HttpContext context, NpgsqlDataSource database, AuditTrail audit, TimeProvider clock,
+        CancellationToken cancellation)
     {
         var errors = new InputErrors();
         var now = Instant.Of(clock.GetUtcNow());
@@ -166,6 +167,7 @@ public static class PurposesApi
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         if (await InsertAsync(connection, wanted!, context.Request.Headers.IfMatch.Count == 0, cancellation) is { } inserted)
         {
+            await audit.WriteAsync(connection, context.Actor(), new AuditEntry(AuditAction.PurposeCreated) { Purpose = key }, cancellation);
             await transaction.CommitAsync(cancellation);
             context.Response.Headers.ETag = ETag(inserted);
             return TypedResults.Created($"/v1/purposes/{key}", PurposeView.Of(inserted, now));
@@ -186,6 +188,7 @@ public static class PurposesApi
         var updatedAt = now > current.UpdatedAt ? now : current.UpdatedAt.AddMicroseconds(1);
         var updated = wanted! with { Id = current.Id, CreatedAt = current.CreatedAt, UpdatedAt = updatedAt, FirstEventAt = current.FirstEventAt };
         await UpdateAsync(connection, updated, cancellation);
+        await audit.WriteAsync(connection, context.Actor(), new AuditEntry(AuditAction.PurposeChanged) { Purpose = key }, cancellation);
         await transaction.CommitAsync(cancellation);
         context.Response.Headers.ETag = ETag(updated);
         return TypedResults.Ok(PurposeView.Of(updated, now));

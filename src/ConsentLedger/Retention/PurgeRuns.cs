@@ -1,11 +1,12 @@
 using ConsentLedger.Database;
+using ConsentLedger.Security;
 using Dapper;
 using Npgsql;
 
 namespace ConsentLedger.Retention;
 
 /// <summary>The purge runs in the database: asked for and read as the service. What moves them on is the runner's.</summary>
-public sealed class PurgeRuns(NpgsqlDataSource database, TimeProvider clock)
+public sealed class PurgeRuns(NpgsqlDataSource database, AuditTrail audit, TimeProvider clock)
 {
     private const string Columns = """
         run_id, status::text, trigger::text, dry_run, requested_at, started_at, finished_at,
@@ -16,11 +17,11 @@ public sealed class PurgeRuns(NpgsqlDataSource database, TimeProvider clock)
     /// Asks for a run, and returns it, or the one that waits or runs already: there is one at a time. Durable when this
     /// returns; whichever instance leads takes it up, after a crash too.
     /// </summary>
-    public async Task<PurgeRun> RequestAsync(PurgeTrigger trigger, bool dryRun, CancellationToken cancellation)
+    public async Task<PurgeRun> RequestAsync(Actor by, PurgeTrigger trigger, bool dryRun, CancellationToken cancellation)
     {
         while (true)
         {
-            var id = await InsertAsync(trigger, dryRun, scheduledFor: null, cancellation);
+            var id = await InsertAsync(by, trigger, dryRun, scheduledFor: null, cancellation);
             var run = id is { } made ? await FindAsync(made, cancellation) : await FindOpenAsync(cancellation);
             if (run is not null)
             {
@@ -36,7 +37,7 @@ public sealed class PurgeRuns(NpgsqlDataSource database, TimeProvider clock)
     /// is open this does nothing: that one does the work.
     /// </summary>
     public Task RequestScheduledAsync(DateTimeOffset scheduledFor, CancellationToken cancellation) =>
-        InsertAsync(PurgeTrigger.Schedule, dryRun: false, scheduledFor, cancellation);
+        InsertAsync(Actor.Service, PurgeTrigger.Schedule, dryRun: false, scheduledFor, cancellation);
 
     /// <summary>True if the installation was there at that time and no run was asked for since: its schedule was missed.</summary>
     public Task<bool> IsMissedAsync(DateTimeOffset scheduledFor, CancellationToken cancellation) =>
@@ -72,7 +73,8 @@ public sealed class PurgeRuns(NpgsqlDataSource database, TimeProvider clock)
             cancellation);
     }
 
-    private async Task<Guid?> InsertAsync(PurgeTrigger trigger, bool dryRun, DateTimeOffset? scheduledFor, CancellationToken cancellation)
+    private async Task<Guid?> InsertAsync(
+        Actor by, PurgeTrigger trigger, bool dryRun, DateTimeOffset? scheduledFor, CancellationToken cancellation)
     {
         // The id is made here, so that a repeat whose first answer was lost can't make two.
         const string Sql = """
@@ -83,13 +85,30 @@ public sealed class PurgeRuns(NpgsqlDataSource database, TimeProvider clock)
         var now = Instant.Of(clock.GetUtcNow());
         var id = Guid.CreateVersion7(now);
         await ReadAsync(
-            connection => connection.ExecuteAsync(new CommandDefinition(
-                Sql,
-                new { id, trigger = Label<PurgeTrigger>.Of(trigger), dryRun, scheduledFor = scheduledFor?.UtcDateTime, now = now.UtcDateTime },
-                cancellationToken: cancellation)),
+            async connection =>
+            {
+                await using var transaction = await connection.BeginTransactionAsync(cancellation);
+                var made = await connection.ExecuteAsync(new CommandDefinition(
+                    Sql,
+                    new { id, trigger = Label<PurgeTrigger>.Of(trigger), dryRun, scheduledFor = scheduledFor?.UtcDateTime, now = now.UtcDateTime },
+                    cancellationToken: cancellation));
+                if (made == 1)
+                {
+                    await audit.WriteAsync(connection, by, Requested(id, dryRun), cancellation);
+                    await transaction.CommitAsync(cancellation);
+                }
+
+                return made;
+            },
             cancellation);
         return (await FindAsync(id, cancellation))?.Id;
     }
+
+    private static AuditEntry Requested(Guid id, bool dryRun) => new(AuditAction.PurgeRequested)
+    {
+        Target = id.ToString("D"),
+        Details = new Dictionary<string, string> { ["dryRun"] = dryRun ? "true" : "false" },
+    };
 
     private async Task<PurgeRun?> FirstAsync(string sql, object? parameters, CancellationToken cancellation) =>
         await ReadAsync(

@@ -119,7 +119,7 @@ public static class RetentionApi
             return new Problem(ProblemType.PurposeNotPermitted);
         }
 
-        var run = await runs.RequestAsync(PurgeTrigger.Api, request?.DryRun ?? false, cancellation);
+        var run = await runs.RequestAsync(context.Actor(), PurgeTrigger.Api, request?.DryRun ?? false, cancellation);
         schedule.Wake();
         return TypedResults.Accepted(string.Create(CultureInfo.InvariantCulture, $"/v1/retention/runs/{run.Id:D}"), run);
     }

@@ -26,14 +26,15 @@ public sealed partial class RetentionRunner(
     /// Asks for a run and does it, and returns it as it then stands. While a run is open already, that one is done
     /// instead; while another instance leads, this returns at once and the run is still open (<see cref="PurgeRun.IsOpen"/>).
     /// </summary>
-    /// <param name="trigger">What asks.</param>
+    /// <param name="by">Who asks.</param>
+    /// <param name="trigger">From where.</param>
     /// <param name="dryRun">True to count only.</param>
     /// <param name="progress">Told after each batch how the run stands.</param>
     /// <param name="cancellation">Stops after the batch under way; the next leader goes on with the run.</param>
     /// <exception cref="NpgsqlException">The database went away; the next leader goes on with the run.</exception>
-    public async Task<PurgeRun> RunAsync(PurgeTrigger trigger, bool dryRun, IProgress<PurgeRun>? progress, CancellationToken cancellation)
+    public async Task<PurgeRun> RunAsync(Actor by, PurgeTrigger trigger, bool dryRun, IProgress<PurgeRun>? progress, CancellationToken cancellation)
     {
-        var run = await runs.RequestAsync(trigger, dryRun, cancellation);
+        var run = await runs.RequestAsync(by, trigger, dryRun, cancellation);
         await WorkOffAsync(progress, cancellation);
         return (await runs.FindAsync(run.Id, cancellation))!;
     }

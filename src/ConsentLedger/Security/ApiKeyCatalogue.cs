@@ -21,7 +21,7 @@ public sealed record ApiKeyRecord(
 /// The keys that were made. A key that was found is remembered for <see cref="Remembered"/>, so a revoked one stops
 /// within that time everywhere, and at once on the instance that revoked it.
 /// </summary>
-public sealed class ApiKeyCatalogue(LedgerDatabase ledger, KeyRing keys, TimeProvider clock)
+public sealed class ApiKeyCatalogue(LedgerDatabase ledger, KeyRing keys, AuditTrail audit, TimeProvider clock)
 {
     /// <summary>How long a key that was found is remembered.</summary>
     public static readonly TimeSpan Remembered = TimeSpan.FromSeconds(5);
@@ -67,14 +67,15 @@ public sealed class ApiKeyCatalogue(LedgerDatabase ledger, KeyRing keys, TimePro
         return caller;
     }
 
-    /// <summary>Makes a key and stores its hash; the key itself is only ever in the answer.</summary>
+    /// <summary>Makes a key and stores its hash, with who made it; the key itself is only ever in the answer.</summary>
     public async Task<(string Key, ApiKeyRecord Record)> CreateAsync(
-        string name, IReadOnlyList<string> scopes, IReadOnlyList<string>? purposes, DateTimeOffset? expiresAt, CancellationToken cancellation)
+        Actor by, string name, IReadOnlyList<string> scopes, IReadOnlyList<string>? purposes, DateTimeOffset? expiresAt, CancellationToken cancellation)
     {
         var now = Instant.Of(clock.GetUtcNow());
         var key = ApiKey.New();
         var record = new ApiKeyRecord(Guid.CreateVersion7(now), name, [.. scopes], purposes?.ToArray(), now, expiresAt, null);
         await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
         await connection.ExecuteAsync(new CommandDefinition(
             """
             insert into api_key (key_id, name, hash, scopes, purposes, created_at, expires_at)
@@ -82,6 +83,12 @@ public sealed class ApiKeyCatalogue(LedgerDatabase ledger, KeyRing keys, TimePro
             """,
             new { record.Id, record.Name, Hash = ApiKey.Hash(key, keys), record.Scopes, record.Purposes, record.CreatedAt, record.ExpiresAt },
             cancellationToken: cancellation));
+        await audit.WriteAsync(
+            connection,
+            by,
+            new AuditEntry(AuditAction.KeyCreated) { Target = record.Id.ToString("D"), Details = new Dictionary<string, string> { ["scopes"] = string.Join(' ', scopes) } },
+            cancellation);
+        await transaction.CommitAsync(cancellation);
         return (key, record);
     }
 
@@ -97,15 +104,25 @@ public sealed class ApiKeyCatalogue(LedgerDatabase ledger, KeyRing keys, TimePro
     }
 
     /// <summary>Stops a key; false if there is no such key. Stopping one twice changes nothing.</summary>
-    public async Task<bool> RevokeAsync(Guid id, CancellationToken cancellation)
+    public async Task<bool> RevokeAsync(Actor by, Guid id, CancellationToken cancellation)
     {
         await using var connection = await database.OpenConnectionAsync(cancellation);
-        var found = await connection.ExecuteAsync(new CommandDefinition(
-            "update api_key set revoked_at = coalesce(revoked_at, @now) where key_id = @id",
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        var stopped = await connection.ExecuteAsync(new CommandDefinition(
+            "update api_key set revoked_at = @now where key_id = @id and revoked_at is null",
             new { now = Instant.Of(clock.GetUtcNow()), id },
             cancellationToken: cancellation));
+        if (stopped == 0)
+        {
+            known.Clear();
+            return await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
+                "select exists (select from api_key where key_id = @id)", new { id }, cancellationToken: cancellation));
+        }
+
+        await audit.WriteAsync(connection, by, new AuditEntry(AuditAction.KeyRevoked) { Target = id.ToString("D") }, cancellation);
+        await transaction.CommitAsync(cancellation);
         known.Clear();
-        return found > 0;
+        return true;
     }
 
     /// <summary>True if no key was ever made: the installation is new.</summary>

@@ -97,7 +97,7 @@ public static partial class FormsApi
     /// <summary>Creates or replaces a form; committed before it is answered.</summary>
     private static async Task<Results<Created<FormView>, Ok<FormView>, Problem>> PutAsync(
         string key, FormRequest request, HttpContext context, NpgsqlDataSource database, PurposeCatalogue purposes, FormCatalogue forms,
-        PublicUrl publicUrl, TimeProvider clock, CancellationToken cancellation)
+        PublicUrl publicUrl, AuditTrail audit, TimeProvider clock, CancellationToken cancellation)
     {
         var errors = new InputErrors();
         if (!PurposeKey.TryParse(key, null, out _))
@@ -137,6 +137,7 @@ public static partial class FormsApi
         }
 
         await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var stored = await connection.QuerySingleAsync<Form>(new CommandDefinition(
             $"""
             insert into form (key, purposes, origins, return_urls, language, fields, created_at, updated_at)
@@ -148,8 +149,12 @@ public static partial class FormsApi
             """,
             form,
             cancellationToken: cancellation));
+        var created = stored.CreatedAt == now;
+        await audit.WriteAsync(
+            connection, context.Actor(), new AuditEntry(created ? AuditAction.FormCreated : AuditAction.FormChanged) { Target = key }, cancellation);
+        await transaction.CommitAsync(cancellation);
         var view = await ViewAsync(stored, forms, publicUrl, cancellation);
-        return stored.CreatedAt == now ? TypedResults.Created($"/v1/forms/{key}", view) : TypedResults.Ok(view);
+        return created ? TypedResults.Created($"/v1/forms/{key}", view) : TypedResults.Ok(view);
     }
 
     private static async Task<Results<Ok<FormView>, Problem>> GetAsync(

@@ -54,7 +54,8 @@ public static class Holds
     /// that has the subscriber's states locked: what is there when this answers stays.
     /// </summary>
     private static async Task<Results<Ok<Hold>, Problem>> PutAsync(
-        SubscriberId id, HoldRequest request, HttpContext context, NpgsqlDataSource database, Sealer sealer, TimeProvider clock, CancellationToken cancellation)
+        SubscriberId id, HoldRequest request, HttpContext context, NpgsqlDataSource database, Sealer sealer, AuditTrail audit, TimeProvider clock,
+        CancellationToken cancellation)
     {
         const string PlaceSql = """
             insert into legal_hold (subscriber_id, reason, placed_at)
@@ -80,12 +81,14 @@ public static class Holds
 
         var box = sealer.Seal(Encoding.UTF8.GetBytes(reason), SealedPlace.Of("legal_hold", id.Value));
         var parameters = new { id = id.Value, reason = box, now = Instant.Of(clock.GetUtcNow()).UtcDateTime };
+        var actor = context.Actor();
         var placedAt = await DatabaseResilience.Repeatable.ExecuteAsync(
             async token =>
             {
                 await using var connection = await database.OpenConnectionAsync(token);
                 await using var transaction = await connection.BeginTransactionAsync(token);
                 var placed = await connection.ExecuteScalarAsync<DateTimeOffset>(new CommandDefinition(PlaceSql, parameters, cancellationToken: token));
+                await audit.WriteAsync(connection, actor, new AuditEntry(AuditAction.HoldPlaced) { SubscriberId = id.Value }, token);
                 await connection.ExecuteAsync(new CommandDefinition(WaitSql, parameters, cancellationToken: token));
                 await transaction.CommitAsync(token);
                 return placed;
@@ -96,7 +99,7 @@ public static class Holds
 
     /// <summary>Lifts a hold; what is due goes with the next run.</summary>
     private static async Task<Results<NoContent, Problem>> DeleteAsync(
-        SubscriberId id, HttpContext context, NpgsqlDataSource database, CancellationToken cancellation)
+        SubscriberId id, HttpContext context, NpgsqlDataSource database, AuditTrail audit, CancellationToken cancellation)
     {
         if (!context.Caller().MayUse(PurposeKey.All))
         {
@@ -104,8 +107,16 @@ public static class Holds
         }
 
         await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var lifted = await connection.ExecuteAsync(new CommandDefinition(
             "delete from legal_hold where subscriber_id = @id", new { id = id.Value }, cancellationToken: cancellation));
-        return lifted == 0 ? Problem.NotFound("There is no hold on this subscriber.") : TypedResults.NoContent();
+        if (lifted == 0)
+        {
+            return Problem.NotFound("There is no hold on this subscriber.");
+        }
+
+        await audit.WriteAsync(connection, context.Actor(), new AuditEntry(AuditAction.HoldLifted) { SubscriberId = id.Value }, cancellation);
+        await transaction.CommitAsync(cancellation);
+        return TypedResults.NoContent();
     }
 }

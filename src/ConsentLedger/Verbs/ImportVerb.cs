@@ -3,6 +3,7 @@ using System.Globalization;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
 using ConsentLedger.Ledger;
+using ConsentLedger.Security;
 
 namespace ConsentLedger.Verbs;
 
@@ -36,6 +37,9 @@ internal static class ImportVerb
         };
         await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
         await using var services = installation.Services(services => services.AddEvents());
+        var audit = services.GetRequiredService<AuditTrail>();
+        var actor = Actor.OfCommand("import");
+        await audit.WriteAsync(actor, options.Started(), cancellation);
         await using var list = file.OpenRead();
         ImportReport? report;
         ImportFault? fault;
@@ -49,7 +53,8 @@ internal static class ImportVerb
             throw new StartupException($"Nothing was appended. {fault.Path}: {fault.Detail}");
         }
 
-        foreach (var problem in report!.Problems)
+        await audit.WriteAsync(actor, report!.Finished(), cancellation);
+        foreach (var problem in report.Problems)
         {
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"line {problem.Line}: {Label<EventFaultCode>.Of(problem.Code)}: {problem.Detail}"));
         }

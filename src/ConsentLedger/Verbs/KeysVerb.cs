@@ -61,7 +61,8 @@ internal static class KeysVerb
                 }
             }
 
-            var (secret, record) = await services.GetRequiredService<ApiKeyCatalogue>().CreateAsync(parsed.GetRequiredValue(name), wanted, bound, parsed.GetValue(expires), cancellation);
+            var (secret, record) = await services.GetRequiredService<ApiKeyCatalogue>().CreateAsync(
+                Actor.OfCommand("keys create"), parsed.GetRequiredValue(name), wanted, bound, parsed.GetValue(expires), cancellation);
             await Console.Error.WriteLineAsync($"Made key {record.Id} ({record.Name}). It is shown this once:");
             Console.WriteLine(secret);
             return 0;
@@ -102,7 +103,7 @@ internal static class KeysVerb
         {
             await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
             await using var services = installation.Services(_ => { });
-            if (!await services.GetRequiredService<ApiKeyCatalogue>().RevokeAsync(parsed.GetRequiredValue(id), cancellation))
+            if (!await services.GetRequiredService<ApiKeyCatalogue>().RevokeAsync(Actor.OfCommand("keys revoke"), parsed.GetRequiredValue(id), cancellation))
             {
                 throw new StartupException("There is no such key.");
             }

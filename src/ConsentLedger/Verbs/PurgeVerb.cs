@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using ConsentLedger.Retention;
+using ConsentLedger.Security;
 
 namespace ConsentLedger.Verbs;
 
@@ -24,7 +25,7 @@ internal static class PurgeVerb
         using (var progress = new Progress("records purged"))
         {
             run = await services.GetRequiredService<RetentionRunner>().RunAsync(
-                PurgeTrigger.Cli, dryRun, new Batches(progress), cancellation);
+                Actor.OfCommand("purge"), PurgeTrigger.Cli, dryRun, new Batches(progress), cancellation);
         }
 
         var purged = run.Purged;

@@ -17,6 +17,7 @@ public sealed class PrivilegeTests(TestDatabase databases)
     private static readonly SortedDictionary<string, (string Service, string Purge)> Expected = new(StringComparer.Ordinal)
     {
         ["api_key"] = ("insert select update", ""),
+        ["audit_entry"] = ("insert select", ""),
         ["consent_event"] = ("insert select", "delete select"),
         ["consent_state"] = ("insert select update", "delete insert select update"),
         ["evidence"] = ("insert select", "delete select"),
@@ -110,6 +111,25 @@ public sealed class PrivilegeTests(TestDatabase databases)
         }
 
         (await service.SqlAsync("select count(*) from consent_event join evidence using (event_id)")).ShouldBe(1L);
+    }
+
+    [Fact]
+    public async Task Nobody_who_serves_takes_anything_out_of_the_audit_trail()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        foreach (var statement in new[]
+        {
+            "update audit_entry set action = 'nothing'", "delete from audit_entry", "delete from audit_entry where false", "truncate audit_entry",
+            "alter table audit_entry add column more text", "drop table audit_entry", "select * from audit_entry for update",
+            "merge into audit_entry using (select 1) one on true when matched then delete",
+        })
+        {
+            await RefusedAsync(service.Database.Service, statement);
+            await RefusedAsync(service.Database.Purge, statement);
+        }
+
+        await RefusedAsync(service.Database.Purge, "insert into audit_entry select * from audit_entry");
+        (await service.SqlAsync("select count(*) from audit_entry where action = 'key-created'")).ShouldBe(1L);
     }
 
     [Fact]

@@ -89,7 +89,7 @@ internal sealed class TestService : IAsyncDisposable
     public async Task<string> CreateKeyAsync(string[] scopes, params string[] purposes)
     {
         var catalogue = app.Services.GetRequiredService<ApiKeyCatalogue>();
-        var (key, _) = await catalogue.CreateAsync("test", scopes, purposes.Length == 0 ? null : purposes, null, CancellationToken.None);
+        var (key, _) = await catalogue.CreateAsync(Actor.Service, "test", scopes, purposes.Length == 0 ? null : purposes, null, CancellationToken.None);
         return key;
     }
 

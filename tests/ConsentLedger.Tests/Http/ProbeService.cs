@@ -66,7 +66,7 @@ internal sealed class ProbeService : IAsyncDisposable
     }
 
     public async Task<string> CreateKeyAsync() =>
-        (await app.Services.GetRequiredService<ApiKeyCatalogue>().CreateAsync("test", [Scope.EventsWrite], null, null, CancellationToken.None)).Key;
+        (await app.Services.GetRequiredService<ApiKeyCatalogue>().CreateAsync(Actor.Service, "test", [Scope.EventsWrite], null, null, CancellationToken.None)).Key;
 
     public async Task<HttpResponseMessage> PostAsync(string path, string body, string? idempotencyKey = "first", string? key = null)
     {

@@ -2,6 +2,7 @@ using System.Net;
 using System.Text.Json.Nodes;
 using ConsentLedger.Database;
 using ConsentLedger.Retention;
+using ConsentLedger.Security;
 using ConsentLedger.Tests.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -124,7 +125,7 @@ public sealed class PurgeRunTests(TestDatabase databases)
 
         // The other instance does not lead, so it returns at once with the run still open.
         var runner = other.Services.GetRequiredService<RetentionRunner>();
-        (await runner.RunAsync(PurgeTrigger.Cli, false, null, TestContext.Current.CancellationToken)).IsOpen.ShouldBeTrue();
+        (await runner.RunAsync(Actor.OfCommand("purge"), PurgeTrigger.Cli, false, null, TestContext.Current.CancellationToken)).IsOpen.ShouldBeTrue();
 
         await gate.OpenAsync();
         var done = await service.DoneAsync(first.Text("id"));
@@ -146,7 +147,7 @@ public sealed class PurgeRunTests(TestDatabase databases)
 
         // The clock stands still, so nobody but these takes part.
         await Task.WhenAll(Enumerable.Range(0, 6).Select(i => (i % 2 == 0 ? service : other).Services.GetRequiredService<RetentionRunner>()
-            .RunAsync(PurgeTrigger.Cli, false, null, TestContext.Current.CancellationToken)));
+            .RunAsync(Actor.OfCommand("purge"), PurgeTrigger.Cli, false, null, TestContext.Current.CancellationToken)));
 
         (await service.CountAsync("consent_event", "kind = 'expired'")).ShouldBe(20);
         (await service.SqlAsync("select sum(expired)::bigint from purge_run")).ShouldBe(20L);
@@ -289,7 +290,7 @@ public sealed class PurgeRunTests(TestDatabase databases)
 
         var progress = new List<long>();
         await service.Services.GetRequiredService<RetentionRunner>().RunAsync(
-            PurgeTrigger.Cli, dryRun: false, new Told(run => progress.Add(run.Purged.Lapsed)), TestContext.Current.CancellationToken);
+            Actor.OfCommand("purge"), PurgeTrigger.Cli, dryRun: false, new Told(run => progress.Add(run.Purged.Lapsed)), TestContext.Current.CancellationToken);
 
         // A row says which transaction wrote it.
         (await service.SqlAsync(
