@@ -216,6 +216,16 @@ comment on column mail_outbox.smtp_code is 'The last refusal of the mail server,
 grant delete, select on mail_outbox to consentledger_purge;
 grant delete, insert, select, update on mail_outbox to consentledger_service;
 
+create table mailgun_token (
+    token bytea not null,
+    body bytea not null,
+    used_at timestamp with time zone not null,
+    constraint mailgun_token_pk PRIMARY KEY (token)
+);
+CREATE INDEX mailgun_token_used ON consentledger.mailgun_token USING btree (used_at);
+comment on table mailgun_token is 'Keyed digests of a token and of the message it came with.';
+grant delete, insert, select, update (used_at) on mailgun_token to consentledger_service;
+
 create table notice (
     purpose_id integer not null,
     version integer not null,
@@ -338,6 +348,18 @@ comment on table sign_up is 'Received, then asked to confirm, then confirmed; or
 comment on column sign_up.details is 'Sealed: who signed up for what, how, and what was shown. Gone once it is confirmed or settled.';
 grant delete, select on sign_up to consentledger_purge;
 grant delete, insert, select, update on sign_up to consentledger_service;
+
+create table soft_bounce (
+    subscriber_id uuid not null,
+    report_id uuid not null,
+    occurred_at timestamp with time zone not null,
+    cleared boolean not null default false,
+    constraint soft_bounce_pk PRIMARY KEY (subscriber_id, report_id)
+);
+CREATE INDEX soft_bounce_occurred ON consentledger.soft_bounce USING btree (occurred_at);
+comment on column soft_bounce.cleared is 'A message got through since.';
+grant delete, select on soft_bounce to consentledger_purge;
+grant delete, insert, select, update (cleared) on soft_bounce to consentledger_service;
 
 create table subscriber (
     subscriber_id uuid not null,

@@ -4,6 +4,7 @@ using ConsentLedger.Checks;
 using ConsentLedger.Choices;
 using ConsentLedger.Database;
 using ConsentLedger.Events;
+using ConsentLedger.Feedback;
 using ConsentLedger.Http;
 using ConsentLedger.Mail;
 using ConsentLedger.Pages;
@@ -49,6 +50,7 @@ public static class LedgerService
             .AddChoices()
             .AddUnsubscribe()
             .AddSignUps()
+            .AddFeedback()
             .AddSetup()
             .AddLedgerMetrics()
             .AddOpenApiDocumentation();
@@ -73,6 +75,7 @@ public static class LedgerService
         app.MapChoices();
         app.MapUnsubscribe();
         app.MapSignUps();
+        app.MapFeedback();
         app.MapRetention();
         app.MapHolds();
         app.MapMail();

@@ -22,6 +22,7 @@ public static partial class OpenApiDocumentation
     private const string Document = "v1";
     private const string ProblemSchema = "Problem";
     private const string BearerScheme = "apiKey";
+    private const string BasicScheme = "apiKeyAsPassword";
     private const string ProblemJson = "application/problem+json";
 
     /// <summary>Describes the routes.</summary>
@@ -88,6 +89,12 @@ public static partial class OpenApiDocumentation
                 Scheme = "bearer",
                 BearerFormat = "clk_…",
                 Description = "An API key. It has scopes, and may be bound to purposes. Make one with `consentledger keys create` or `POST /v1/keys`.",
+            },
+            [BasicScheme] = new OpenApiSecurityScheme
+            {
+                Type = SecuritySchemeType.Http,
+                Scheme = "basic",
+                Description = "The API key as the password, with any user name: for providers that are only given a URL.",
             },
         };
         document.Components.Schemas ??= new Dictionary<string, IOpenApiSchema>();
@@ -208,6 +215,10 @@ public static partial class OpenApiDocumentation
         {
             operation.Description = string.Join("\n\n", new[] { operation.Description, $"Needs the scope `{scope}`." }.Where(text => !string.IsNullOrEmpty(text)));
             operation.Security = [new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference(BearerScheme, context.Document)] = [] }];
+            if (metadata.GetMetadata<KeyAsPassword>() is not null)
+            {
+                operation.Security.Add(new OpenApiSecurityRequirement { [new OpenApiSecuritySchemeReference(BasicScheme, context.Document)] = [] });
+            }
         }
 
         DescribePaging(operation);

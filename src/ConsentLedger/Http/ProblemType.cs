@@ -34,6 +34,11 @@ public sealed record ProblemType(string Slug, int Status, string Title, string E
         "origin-not-allowed", 403, "The form may not be sent from this site",
         "Each sign-up form lists the sites it may stand on, and the one that sent this is not among them. Nothing was changed. Add the site to the form's origins.");
 
+    /// <summary>It does not come from whom it says it comes from.</summary>
+    public static readonly ProblemType SignatureInvalid = new(
+        "signature-invalid", 403, "The provider's signature is not valid",
+        "The API key is good, and the mail provider's signature is missing, wrong or too old, so that nothing was recorded. Compare the provider's key, or its topics, with the service's settings.");
+
     /// <summary>Nothing is there.</summary>
     public static readonly ProblemType NotFound = new(
         "not-found", 404, "There is nothing here",
@@ -94,11 +99,16 @@ public sealed record ProblemType(string Slug, int Status, string Title, string E
         "ledger-unavailable", 503, "The ledger can't be asked right now",
         "The database does not answer. Treat a check that ends like this as a no. Wait as long as Retry-After says and try again; the service recovers by itself.");
 
+    /// <summary>A mail provider is away.</summary>
+    public static readonly ProblemType ProviderUnavailable = new(
+        "provider-unavailable", 503, "The mail provider can't be asked right now",
+        "To know that a report is the provider's own, the provider has to be asked, and it does not answer. Nothing was recorded. Wait as long as Retry-After says and send the report again; providers do so by themselves.");
+
     /// <summary>Every type, in the order of status.</summary>
     public static IReadOnlyList<ProblemType> All { get; } =
     [
-        Validation, Unauthenticated, InsufficientScope, PurposeNotPermitted, OriginNotAllowed, NotFound, MethodNotAllowed, EventConflict,
+        Validation, Unauthenticated, InsufficientScope, PurposeNotPermitted, OriginNotAllowed, SignatureInvalid, NotFound, MethodNotAllowed, EventConflict,
         PurposeInUse, IdempotencyKeyInFlight, PreconditionFailed, PayloadTooLarge, UnsupportedMediaType,
-        IdempotencyKeyReused, RateLimited, Internal, LedgerUnavailable,
+        IdempotencyKeyReused, RateLimited, Internal, LedgerUnavailable, ProviderUnavailable,
     ];
 }

@@ -6,6 +6,9 @@ namespace ConsentLedger.Http;
 /// <param name="Scope">One of <see cref="Security.Scope.All"/>.</param>
 public sealed record RequiredScope(string Scope);
 
+/// <summary>Says that the key may come as the password of HTTP Basic, as metadata.</summary>
+public sealed record KeyAsPassword;
+
 /// <summary>What routes say of themselves.</summary>
 public static class RouteConventions
 {
@@ -15,6 +18,13 @@ public static class RouteConventions
         route
             .RequireAuthorization(policy => policy.RequireClaim(ApiKeyAuthentication.ScopeClaim, scope))
             .WithMetadata(new RequiredScope(scope), new Refusals(ProblemType.Unauthenticated, ProblemType.InsufficientScope));
+
+    /// <summary>
+    /// Lets callers that can't send a Bearer header show their key as the password of HTTP Basic, which is what a URL with
+    /// a password in it comes to; the user's name is of no account.
+    /// </summary>
+    public static TBuilder AcceptsKeyAsPassword<TBuilder>(this TBuilder route)
+        where TBuilder : IEndpointConventionBuilder => route.WithMetadata(new KeyAsPassword());
 
     /// <summary>Lists what a route refuses with, for the OpenAPI document.</summary>
     public static TBuilder Refuses<TBuilder>(this TBuilder route, params ProblemType[] types)

@@ -25,6 +25,7 @@ public sealed class PrivilegeTests(TestDatabase databases)
         ["idempotency"] = ("delete insert select update", ""),
         ["installation"] = ("insert select", ""),
         ["legal_hold"] = ("delete insert select update", "select"),
+        ["mailgun_token"] = ("delete insert select update(used_at)", ""),
         ["mail_outbox"] = ("delete insert select update", "delete select"),
         ["notice"] = ("insert select", ""),
         ["outbox"] = ("insert select", ""),
@@ -33,6 +34,7 @@ public sealed class PrivilegeTests(TestDatabase databases)
         ["purpose"] = ("insert select update", "select"),
         ["schema_version"] = ("select", ""),
         ["sign_up"] = ("delete insert select update", "delete select"),
+        ["soft_bounce"] = ("delete insert select update(cleared)", "delete select"),
         ["subscriber"] = ("insert select update(recorded_at)", "delete select update(recorded_at)"),
         ["suppression"] = ("insert select", "insert select"),
     };
