@@ -8,6 +8,7 @@ using ConsentLedger.Feedback;
 using ConsentLedger.Http;
 using ConsentLedger.Mail;
 using ConsentLedger.Pages;
+using ConsentLedger.PersonalData;
 using ConsentLedger.Purposes;
 using ConsentLedger.Retention;
 using ConsentLedger.Security;
@@ -61,6 +62,7 @@ public static class LedgerService
         configure?.Invoke(builder);
         builder.Services
             .AddMail(builder.Configuration, publicUrl)
+            .AddPersonalData(builder.Configuration)
             .AddRetention(builder.Configuration);
 
         var app = builder.Build();
@@ -77,7 +79,7 @@ public static class LedgerService
         app.MapSignUps();
         app.MapFeedback();
         app.MapRetention();
-        app.MapHolds();
+        app.MapSubjectRights();
         app.MapMail();
         app.MapAudit();
         app.MapKeys();

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using ConsentLedger.Database;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
@@ -117,6 +118,28 @@ public sealed partial class LedgerStore(NpgsqlDataSource database, Sealer sealer
             """;
         var (occurredAt, id) = after ?? (DateTimeOffset.MaxValue, new EventId(Guid.AllBitsSet));
         return await ReadEventsAsync(Sql, subscriber, [Value(occurredAt.UtcDateTime), Value(id.Value), Value(limit), new NpgsqlParameter { NpgsqlDbType = NpgsqlDbType.Array | NpgsqlDbType.Integer, Value = purposes?.Select(purpose => purpose.Value).ToArray() ?? (object)DBNull.Value }], cancellation);
+    }
+
+    /// <summary>
+    /// A subscriber's whole history, newest first, as the connection's transaction sees it; one event at a time, so that a
+    /// long one takes no more memory than a short one.
+    /// </summary>
+    public async IAsyncEnumerable<ConsentEvent> ReadAllAsync(
+        NpgsqlConnection connection, SubscriberId subscriber, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        const string Sql = $"""
+            select {EventColumns}
+            from consent_event event left join evidence using (subscriber_id, event_id)
+            where event.subscriber_id = $1
+            order by event.occurred_at desc, event.event_id desc
+            """;
+        await using var command = new NpgsqlCommand(Sql, connection);
+        command.Parameters.Add(Value(subscriber.Value));
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        while (await reader.ReadAsync(cancellation))
+        {
+            yield return ReadEvent(reader, subscriber);
+        }
     }
 
     /// <summary>Every state of a subscriber, the facets at <c>*</c> among them: one index range.</summary>

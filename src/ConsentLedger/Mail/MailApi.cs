@@ -15,10 +15,10 @@ public static class MailApi
     public static IServiceCollection AddMail(this IServiceCollection services, IConfiguration configuration, PublicUrl publicUrl)
     {
         var settings = MailSettings.Read(configuration, publicUrl);
-        services.AddSingleton(settings).AddSingleton<MailMetrics>().AddSingleton<MailOutbox>().AddHostedService<MailDelivery>();
+        services.AddSingleton(settings).AddSingleton<MailMetrics>().AddSingleton<MailOutbox>().AddSingleton<MailFiles>().AddHostedService<MailDelivery>();
         return settings.Smtp is { } smtp
             ? services.AddSingleton<IMailTransport>(_ => new SmtpTransport(smtp))
-            : services.AddSingleton<IMailTransport>(provider => new MailFiles(provider.GetRequiredService<DataDirectory>()));
+            : services.AddSingleton<IMailTransport>(provider => provider.GetRequiredService<MailFiles>());
     }
 
     /// <summary>Maps the route.</summary>

@@ -14,6 +14,10 @@ internal sealed class MailFiles(DataDirectory data) : IMailTransport
     /// <summary>Where they are written.</summary>
     public string Folder { get; } = Path.Combine(data.Path, "mail");
 
+    /// <summary>The mails that are there, the oldest first.</summary>
+    public IReadOnlyList<string> List() =>
+        Directory.Exists(Folder) ? [.. Directory.EnumerateFiles(Folder, "*.eml").Order(StringComparer.Ordinal)] : [];
+
     /// <summary>The whole file is on the disk when this returns; a crash leaves a file with another ending, or none.</summary>
     public async Task<Handover> SendAsync(MimeMessage message, CancellationToken cancellation)
     {

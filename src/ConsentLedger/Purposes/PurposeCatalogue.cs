@@ -58,6 +58,18 @@ public sealed class PurposeCatalogue(NpgsqlDataSource database)
             cancellation);
     }
 
+    /// <summary>What each purpose is called by, and <c>*</c> for the facets that stand for all.</summary>
+    public async Task<IReadOnlyDictionary<PurposeId, string>> KeysAsync(CancellationToken cancellation)
+    {
+        var keys = (await ListAsync(cancellation)).ToDictionary(purpose => purpose.Id, purpose => purpose.Key);
+        foreach (var facet in new[] { PurposeId.Objection, PurposeId.Suppression, PurposeId.Restriction })
+        {
+            keys.Add(facet, PurposeKey.All);
+        }
+
+        return keys;
+    }
+
     /// <summary>These versions of these purposes' notices, in full.</summary>
     public async Task<IReadOnlyDictionary<(PurposeId Purpose, int Version), Notice>> FindNoticesAsync(
         IEnumerable<(PurposeId Purpose, int Version)> wanted, CancellationToken cancellation)

@@ -4,6 +4,7 @@ using System.Text;
 using ConsentLedger.Choices;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
+using ConsentLedger.PersonalData;
 using ConsentLedger.Security;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -17,6 +18,7 @@ public static class SignUpsApi
         services
             .AddSingleton<FormCatalogue>()
             .AddSingleton<SignUpWorker>()
+            .AddSingleton<IPersonalRecords, SignUpRecords>()
             .AddHostedService(provider => provider.GetRequiredService<SignUpWorker>());
 
     /// <summary>Maps the routes.</summary>

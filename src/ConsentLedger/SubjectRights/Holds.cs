@@ -1,7 +1,7 @@
 using System.ComponentModel.DataAnnotations;
-using System.Text;
 using ConsentLedger.Database;
 using ConsentLedger.Http;
+using ConsentLedger.PersonalData;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
@@ -79,7 +79,7 @@ public static class Holds
             return new Problem(ProblemType.PurposeNotPermitted);
         }
 
-        var box = sealer.Seal(Encoding.UTF8.GetBytes(reason), SealedPlace.Of("legal_hold", id.Value));
+        var box = LegalHold.SealReason(reason, id, sealer);
         var parameters = new { id = id.Value, reason = box, now = Instant.Of(clock.GetUtcNow()).UtcDateTime };
         var actor = context.Actor();
         var placedAt = await DatabaseResilience.Repeatable.ExecuteAsync(

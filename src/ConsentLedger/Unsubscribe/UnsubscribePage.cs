@@ -3,6 +3,7 @@ using ConsentLedger.Database;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
 using ConsentLedger.Pages;
+using ConsentLedger.PersonalData;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -20,7 +21,7 @@ public static class UnsubscribePage
 
     /// <summary>Adds what unsubscribing needs.</summary>
     public static IServiceCollection AddUnsubscribe(this IServiceCollection services) =>
-        services.AddSingleton<WithdrawalSpool>().AddHostedService<SpooledWithdrawals>();
+        services.AddSingleton<WithdrawalSpool>().AddSingleton<IPersonalRecords, SpoolRecords>().AddHostedService<SpooledWithdrawals>();
 
     /// <summary>Maps the routes. There is no authentication: the token is all a mail program has.</summary>
     public static void MapUnsubscribe(this IEndpointRouteBuilder app)

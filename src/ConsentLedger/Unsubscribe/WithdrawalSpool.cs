@@ -95,11 +95,36 @@ public sealed partial class WithdrawalSpool : IDisposable
         }
     }
 
-    /// <summary>Forgets one that was applied.</summary>
+    /// <summary>Those of one subscriber that are kept at this moment. Reads every file, since their names say nothing.</summary>
+    internal IReadOnlyList<(Guid Id, Withdrawal Withdrawal)> Find(SubscriberId subscriber)
+    {
+        var found = new List<(Guid, Withdrawal)>();
+        foreach (var path in Directory.GetFiles(folder, "*" + Kept))
+        {
+            try
+            {
+                if (Guid.TryParse(Path.GetFileNameWithoutExtension(path), out var id) && TryOpen(path, id) is { } withdrawal && withdrawal.Link.Subscriber == subscriber)
+                {
+                    found.Add((id, withdrawal));
+                }
+            }
+            catch (FileNotFoundException)
+            {
+                // Applied meanwhile, and in the ledger.
+            }
+        }
+
+        return found;
+    }
+
+    /// <summary>Forgets one that was applied, or that was erased before it could be.</summary>
     internal void Remove(Guid id)
     {
-        File.Delete(PathOf(id));
-        Count(-1);
+        if (File.Exists(PathOf(id)))
+        {
+            File.Delete(PathOf(id));
+            Count(-1);
+        }
     }
 
     /// <inheritdoc />

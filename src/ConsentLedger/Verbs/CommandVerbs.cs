@@ -20,6 +20,7 @@ public static class CommandVerbs
             KeysVerb.Command(),
             ImportVerb.Command(),
             CheckVerb.Command(),
+            ExportVerb.Command(),
             PurgeVerb.Command(),
             RebuildStateVerb.Command(),
             HealthVerb.Command(),

@@ -1,5 +1,12 @@
+using ConsentLedger.Choices;
+using ConsentLedger.Database;
 using ConsentLedger.Hosting;
+using ConsentLedger.Mail;
+using ConsentLedger.Pages;
+using ConsentLedger.PersonalData;
 using ConsentLedger.Security;
+using ConsentLedger.SignUps;
+using ConsentLedger.Unsubscribe;
 
 namespace ConsentLedger.Verbs;
 
@@ -20,4 +27,16 @@ internal static class VerbServices
         add(services);
         return services.BuildServiceProvider();
     }
+
+    /// <summary>The container of a verb that works on personal data, wherever it is kept: all that keep some are in it.</summary>
+    public static ServiceProvider ServicesOfPersonalData(this Installation installation, IConfiguration configuration) =>
+        installation.Services(services => services
+            .AddSingleton(configuration)
+            .AddSingleton(new DataDirectory(installation.Settings.DataDirectory))
+            .AddMail(configuration, new PublicUrl(installation.Settings.PublicUrl ?? new Uri(ServeVerb.DefaultUrl)))
+            .AddPages()
+            .AddChoices()
+            .AddUnsubscribe()
+            .AddSignUps()
+            .AddPersonalData(configuration));
 }

@@ -1,7 +1,6 @@
-using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
 
-namespace ConsentLedger.Events;
+namespace ConsentLedger.Ledger;
 
 /// <summary>An event as the API shows it.</summary>
 /// <param name="Id">Its id.</param>

@@ -1,0 +1,170 @@
+using System.Text.Json.Nodes;
+using ConsentLedger.Ledger;
+using ConsentLedger.Mail;
+using ConsentLedger.Purposes;
+using ConsentLedger.Subscribers;
+using ConsentLedger.Tests.Hosting;
+using ConsentLedger.Tests.SignUps;
+using ConsentLedger.Tests.Unsubscribe;
+using ConsentLedger.Choices;
+using ConsentLedger.Unsubscribe;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.DependencyInjection.Extensions;
+
+namespace ConsentLedger.Tests.PersonalData;
+
+/// <summary>
+/// Nothing that is held about a person is left out of an export. Every column of the database that can hold something
+/// personal is either one that comes out, and then what was planted in it is found, or is named here with the reason why
+/// it holds nothing of the kind. A new table that is neither fails these tests.
+/// </summary>
+public sealed class CompletenessTests(TestDatabase databases)
+{
+    private const string Marker = "Marker";
+
+    /// <summary>Columns that hold nothing about a person who is written to, and why.</summary>
+    private static readonly Dictionary<string, string> NotPersonal = new()
+    {
+        ["api_key.hash"] = "a keyed hash of a key",
+        ["api_key.name"] = "what the organisation calls a key",
+        ["api_key.purposes"] = "keys of purposes",
+        ["api_key.scopes"] = "names of scopes",
+        ["consent_event.commitment"] = "a keyed hash",
+        ["consent_event.opening"] = "a random number",
+        ["consent_event.evidence_digest"] = "a keyed hash",
+        ["evidence.opening"] = "a random number",
+        ["form.key"] = "the organisation's own",
+        ["form.purposes"] = "keys of purposes",
+        ["form.origins"] = "the organisation's own sites",
+        ["form.return_urls"] = "the organisation's own pages",
+        ["form.language"] = "a language",
+        ["form.fields"] = "names of fields",
+        ["idempotency.key_digest"] = "a keyed hash",
+        ["idempotency.target_digest"] = "a keyed hash",
+        ["idempotency.body_digest"] = "a keyed hash",
+        ["idempotency.answer"] = "sealed under a key that only the sender of the request has, and gone within a day: the export says so",
+        ["installation.master_key_check"] = "a check value",
+        ["notice.digest"] = "a hash of the wording",
+        ["outbox.commitment"] = "a keyed hash",
+        ["purpose.key"] = "the organisation's own",
+        ["purpose.name"] = "the organisation's own",
+        ["purpose.description"] = "the organisation's own",
+        ["purpose.data_categories"] = "the organisation's own",
+        ["purpose.recipients"] = "the organisation's own",
+        ["schema_version.scriptname"] = "names of migrations",
+    };
+
+    /// <summary>Tables with a row a subscriber or event of which nothing comes out, and why.</summary>
+    private static readonly Dictionary<string, string> NothingMore = new()
+    {
+        ["outbox"] = "repeats what the event says, until it has its place in the log",
+    };
+
+    [Fact]
+    public async Task Every_column_that_can_hold_something_personal_is_exported_or_named_as_holding_nothing()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        var exported = service.Kinds().SelectMany(kind => kind.Columns).ToHashSet();
+        var columns = (string[])(await service.SqlAsync(
+            """
+            select array_agg(table_name || '.' || column_name order by 1)
+            from information_schema.columns join information_schema.tables using (table_schema, table_name)
+            where table_schema = 'consentledger' and table_type = 'BASE TABLE'
+                and (data_type in ('bytea', 'text', 'character varying', 'character', 'json', 'jsonb', 'xml', 'inet', 'cidr', 'ARRAY', 'hstore'))
+            """))!;
+
+        columns.Except(exported).Except(NotPersonal.Keys).ShouldBeEmpty("New columns: export them (IPersonalRecords.Columns), or say here why they hold nothing personal.");
+        NotPersonal.Keys.Except(columns).ShouldBeEmpty("These columns are not there any more.");
+        exported.Except(columns).ShouldBeEmpty("The export names columns that are not there.");
+        exported.Intersect(NotPersonal.Keys).ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task Every_table_that_names_subscribers_has_a_row_in_the_export()
+    {
+        await using var service = await PlantAsync();
+        var id = service.IdOf(UnsubscribeScene.Ada);
+        var tables = (string[])(await service.SqlAsync(
+            """
+            select array_agg(table_name || '.' || column_name order by 1)
+            from information_schema.columns
+            where table_schema = 'consentledger' and udt_name = 'uuid' and column_name like '%subscriber%'
+            """))!;
+        var export = await service.ExportAsync(UnsubscribeScene.Ada);
+
+        foreach (var (table, column) in tables.Select(name => (name.Split('.')[0], name.Split('.')[1])))
+        {
+            (await service.SqlAsync($"select count(*) from {table} where {column} = '{id}'")).ShouldNotBe(0L, $"Nothing was planted in {table}.");
+        }
+
+        var filled = export.AsObject().Where(member => member.Value is JsonArray { Count: > 0 }).Select(member => member.Key).ToHashSet();
+        service.Kinds().Select(kind => kind.Name).Except(filled).ShouldBeEmpty("Kinds of record of which nothing was planted, or nothing came out.");
+        tables.Select(name => name.Split('.')[0]).Distinct().Except(NothingMore.Keys).Count().ShouldBeLessThanOrEqualTo(service.Kinds().Count);
+    }
+
+    [Fact]
+    public async Task What_was_planted_in_each_of_them_is_found()
+    {
+        await using var service = await PlantAsync();
+        var id = service.IdOf(UnsubscribeScene.Ada);
+        foreach (var (table, column) in service.Kinds().SelectMany(kind => kind.Columns).Select(name => (name.Split('.')[0], name.Split('.')[1])))
+        {
+            var whose = table == "notice" ? "true" : table == "audit_entry" ? $"about_subscriber = '{id}'" : $"subscriber_id = '{id}'";
+            (await service.SqlAsync($"select count(*) from {table} where {whose} and {column} is not null")).ShouldNotBe(0L, $"Nothing was planted in {table}.{column}.");
+        }
+
+        var json = (await service.ExportAsync(UnsubscribeScene.Ada)).ToJsonString();
+        var csv = string.Concat(await Task.WhenAll(service.Kinds().Select(kind => service.ReadZipAsync(UnsubscribeScene.Ada, $"csv/{kind.Name}.csv"))));
+        var page = await service.ReadZipAsync(UnsubscribeScene.Ada, "your-data.html");
+
+        foreach (var planted in new[] { "Evidence", "Reference", "Guardian", "Hold", "SignUp", "Mail", "Spool", "Statement", "Privacy", "Audit" })
+        {
+            json.ShouldContain($"{Marker}{planted}");
+            csv.ShouldContain($"{Marker}{planted}");
+            page.ShouldContain($"{Marker}{planted}");
+        }
+
+        json.ShouldContain(UnsubscribeScene.Ada);
+        page.ShouldContain(UnsubscribeScene.Ada);
+    }
+
+    /// <summary>One person of whom every table has something, and nothing moves on by itself.</summary>
+    private async Task<TestService> PlantAsync()
+    {
+        var service = await TestService.StartAsync(databases, builder =>
+        {
+            builder.Services.RemoveAll<Microsoft.Extensions.Hosting.IHostedService>();
+        });
+        await service.PurposeAsync(with: new() { ["retention"] = new JsonObject { ["lapsed"] = "P1D" } });
+        await service.PostAsync("/v1/purposes/newsletter/notices", new JsonObject { ["language"] = "en", ["statement"] = $"{Marker}Statement", ["privacyNoticeUrl"] = $"https://museum.example/{Marker}Privacy" }).ReadAsync(System.Net.HttpStatusCode.Created);
+        await service.PurposeAsync("old", with: new() { ["retention"] = new JsonObject { ["lapsed"] = "P1D" } });
+        await service.EventAsync(UnsubscribeScene.Ada, "withdrawn", "old", occurredAt: TestService.Start.AddDays(-30));
+        await service.PurgeNowAsync();
+        await service.EventAsync(UnsubscribeScene.Ada, with: new()
+        {
+            ["notice"] = new JsonObject { ["version"] = 1 },
+            ["evidence"] = new JsonObject { ["remark"] = $"{Marker}Evidence" },
+            ["guardian"] = new JsonObject { ["name"] = $"{Marker}Guardian" },
+            ["source"] = new JsonObject { ["kind"] = "paper", ["reference"] = $"{Marker}Reference" },
+        });
+        var id = service.IdOf(UnsubscribeScene.Ada);
+        await service.SqlAsync(
+            $"insert into audit_entry (audit_id, happened_at, action, actor, command, about_subscriber, purpose, target, request_id) values (gen_random_uuid(), now(), 'planted', 'command', 'export', '{id}', 'newsletter', 'x', '{Marker}Audit')");
+        await service.PutAsync($"/v1/subscribers/{id}/hold", new JsonObject { ["reason"] = $"{Marker}Hold" }).ReadAsync();
+        await service.FormAsync();
+        (await service.SignUpAsync(UnsubscribeScene.Ada, ("firstName", $"{Marker}SignUp"))).IsSuccessStatusCode.ShouldBeTrue();
+        await using (var connection = await service.Database.Service.OpenConnectionAsync(TestContext.Current.CancellationToken))
+        {
+            await service.Services.GetRequiredService<MailOutbox>().EnqueueAsync(
+                connection,
+                new OutgoingMail { Kind = "test", Recipient = Address.Parse(UnsubscribeScene.Ada, provider: null), Subject = "Hello", Text = $"{Marker}Mail", Html = string.Empty },
+                TestContext.Current.CancellationToken);
+        }
+
+        var folder = Directory.CreateDirectory(Path.Combine(service.DataDirectory, "mail"));
+        await File.WriteAllTextAsync(Path.Combine(folder.FullName, "one.eml"), $"To: {UnsubscribeScene.Ada}\r\nSubject: A copy\r\n\r\nHello", TestContext.Current.CancellationToken);
+        await service.Services.GetRequiredService<WithdrawalSpool>().KeepAsync(
+            new Withdrawal(new UnsubscribeToken(new PurposeId(1), id), TestService.Start, UnsubscribeWay.Page, "192.0.2.7", $"{Marker}Spool"));
+        return service;
+    }
+}
