@@ -11,6 +11,8 @@ internal sealed class AuditRecords : IPersonalRecords
 {
     public string Name => "audit";
 
+    public bool TellsOfHandling => true;
+
     public IReadOnlyList<string> Columns =>
         ["audit_entry.action", "audit_entry.command", "audit_entry.purpose", "audit_entry.target", "audit_entry.details", "audit_entry.request_id"];
 

@@ -16,6 +16,9 @@ public interface IPersonalRecords
     /// </summary>
     string Name { get; }
 
+    /// <summary>True for what only tells how records were handled: of somebody of whom there is nothing else, nothing is held.</summary>
+    bool TellsOfHandling => false;
+
     /// <summary>The columns of the database that come out in them, as <c>table.column</c>; sealed ones come out opened.</summary>
     IReadOnlyList<string> Columns { get; }
 

@@ -155,7 +155,7 @@ public sealed class PersonalExport(
             var named = (await connection.QueryAsync<int>(new CommandDefinition(Sql, new { Subscriber.Value }, cancellationToken: cancellation))).ToHashSet();
             Purposes = [.. (await purposes.ListAsync(cancellation)).Where(purpose => named.Contains(purpose.Id.Value))];
             IsEmpty = true;
-            foreach (var kind in Records)
+            foreach (var kind in Records.Where(kind => !kind.TellsOfHandling))
             {
                 await using var first = ReadAsync(kind, cancellation).GetAsyncEnumerator(cancellation);
                 IsEmpty &= !await first.MoveNextAsync();

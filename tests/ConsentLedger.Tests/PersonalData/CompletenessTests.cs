@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using ConsentLedger.Choices;
 using ConsentLedger.Ledger;
 using ConsentLedger.Mail;
 using ConsentLedger.Purposes;
@@ -6,7 +7,6 @@ using ConsentLedger.Subscribers;
 using ConsentLedger.Tests.Hosting;
 using ConsentLedger.Tests.SignUps;
 using ConsentLedger.Tests.Unsubscribe;
-using ConsentLedger.Choices;
 using ConsentLedger.Unsubscribe;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using ConsentLedger.PersonalData;
 using ConsentLedger.Retention;
+using ConsentLedger.Security;
 using ConsentLedger.Tests.Hosting;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -31,7 +32,7 @@ internal static class Exports
     /// <summary>Purges what is due, without the schedule's help.</summary>
     public static async Task PurgeNowAsync(this TestService service)
     {
-        var run = await service.Services.GetRequiredService<RetentionRunner>().RunAsync(PurgeTrigger.Cli, dryRun: false, progress: null, TestContext.Current.CancellationToken);
+        var run = await service.Services.GetRequiredService<RetentionRunner>().RunAsync(Actor.Service, PurgeTrigger.Cli, false, null, TestContext.Current.CancellationToken);
         run.Status.ShouldBe(PurgeStatus.Completed);
     }
 }
