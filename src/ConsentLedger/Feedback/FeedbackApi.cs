@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
+using ConsentLedger.PersonalData;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -28,6 +29,7 @@ public static class FeedbackApi
         return services
             .AddSingleton(provider => FeedbackOptions.Read(provider.GetRequiredService<IConfiguration>()))
             .AddSingleton<SoftBounces>()
+            .AddSingleton<IPersonalRecords, BounceRecords>()
             .AddSingleton<FeedbackIntake>()
             .AddSingleton<AmazonSns>()
             .AddSingleton<MailgunTokens>()

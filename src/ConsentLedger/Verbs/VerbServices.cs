@@ -1,5 +1,6 @@
 using ConsentLedger.Choices;
 using ConsentLedger.Database;
+using ConsentLedger.Feedback;
 using ConsentLedger.Hosting;
 using ConsentLedger.Mail;
 using ConsentLedger.Pages;
@@ -38,5 +39,6 @@ internal static class VerbServices
             .AddChoices()
             .AddUnsubscribe()
             .AddSignUps()
+            .AddFeedback()
             .AddPersonalData(configuration));
 }

@@ -44,6 +44,8 @@ public sealed class CompletenessTests(TestDatabase databases)
         ["idempotency.body_digest"] = "a keyed hash",
         ["idempotency.answer"] = "sealed under a key that only the sender of the request has, and gone within a day: the export says so",
         ["installation.master_key_check"] = "a check value",
+        ["mailgun_token.token"] = "a keyed hash",
+        ["mailgun_token.body"] = "a keyed hash",
         ["notice.digest"] = "a hash of the wording",
         ["outbox.commitment"] = "a keyed hash",
         ["purpose.key"] = "the organisation's own",
@@ -148,6 +150,7 @@ public sealed class CompletenessTests(TestDatabase databases)
             ["source"] = new JsonObject { ["kind"] = "paper", ["reference"] = $"{Marker}Reference" },
         });
         var id = service.IdOf(UnsubscribeScene.Ada);
+        await service.SqlAsync($"insert into soft_bounce (subscriber_id, report_id, occurred_at) values ('{id}', gen_random_uuid(), now())");
         await service.SqlAsync(
             $"insert into audit_entry (audit_id, happened_at, action, actor, command, about_subscriber, purpose, target, request_id) values (gen_random_uuid(), now(), 'planted', 'command', 'export', '{id}', 'newsletter', 'x', '{Marker}Audit')");
         await service.PutAsync($"/v1/subscribers/{id}/hold", new JsonObject { ["reason"] = $"{Marker}Hold" }).ReadAsync();
