@@ -25,6 +25,15 @@ create type purge_status as enum (
 create type purge_trigger as enum (
     'schedule', 'api', 'cli');
 
+create type request_kind as enum (
+    'access', 'erasure', 'rectification', 'restriction', 'objection', 'portability', 'complaint');
+
+create type request_status as enum (
+    'open', 'paused', 'completed', 'refused');
+
+create type request_step as enum (
+    'received', 'acknowledged', 'paused', 'resumed', 'extended', 'completed', 'refused');
+
 create type sign_up_status as enum (
     'received', 'asked', 'confirmed', 'settled');
 
@@ -109,7 +118,7 @@ create table consent_state (
     constraint consent_state_pk PRIMARY KEY (subscriber_id, purpose_id)
 );
 CREATE INDEX consent_state_by_purpose ON consentledger.consent_state USING btree (purpose_id, subscriber_id);
-CREATE INDEX consent_state_lapsed ON consentledger.consent_state USING btree (purpose_id, occurred_at, subscriber_id) WHERE ((kind = ANY (ARRAY['expired'::event_kind, 'invalidated'::event_kind, 'refused'::event_kind, 'withdrawn'::event_kind, 'revoked'::event_kind, 'objected'::event_kind])) AND (purpose_id > 0));
+CREATE INDEX consent_state_lapsed ON consentledger.consent_state USING btree (purpose_id, COALESCE(expires_at, occurred_at), subscriber_id) WHERE ((kind = ANY (ARRAY['expired'::event_kind, 'invalidated'::event_kind, 'refused'::event_kind, 'withdrawn'::event_kind, 'revoked'::event_kind, 'objected'::event_kind])) AND (purpose_id > 0));
 CREATE INDEX consent_state_pending ON consentledger.consent_state USING btree (purpose_id, occurred_at, subscriber_id) WHERE (kind = 'requested'::event_kind);
 CREATE INDEX consent_state_running_out ON consentledger.consent_state USING btree (expires_at, subscriber_id, purpose_id) WHERE ((kind = ANY (ARRAY['permitted'::event_kind, 'given'::event_kind, 'renewed'::event_kind])) AND (expires_at IS NOT NULL));
 comment on table consent_state is 'A projection of consent_event and suppression, written with each event; sql/rebuild_state.sql recomputes it.';
@@ -139,7 +148,6 @@ create table form (
     fields text[] not null,
     created_at timestamp with time zone not null,
     updated_at timestamp with time zone not null,
-    challenge boolean not null default false,
     constraint form_pk PRIMARY KEY (key),
     constraint form_has_purposes CHECK (cardinality(purposes) > 0),
     constraint form_key_is_slug CHECK (key ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text AND length(key) <= 64)
@@ -332,6 +340,49 @@ comment on column purpose.first_event_at is 'When the first event named this pur
 grant select on purpose to consentledger_purge;
 grant insert, select, update on purpose to consentledger_service;
 
+create table rights_request (
+    subscriber_id uuid not null,
+    request_id uuid not null,
+    kind request_kind not null,
+    status request_status not null default 'open'::request_status,
+    person bytea,
+    received_at timestamp with time zone not null,
+    acknowledged_at timestamp with time zone,
+    paused_at timestamp with time zone,
+    paused_for interval not null default 'PT0S'::interval,
+    extended_months smallint not null default 0,
+    due_at timestamp with time zone,
+    closed_at timestamp with time zone,
+    constraint rights_request_pk PRIMARY KEY (subscriber_id, request_id),
+    constraint rights_request_closed_says_when CHECK ((status = ANY (ARRAY['completed'::request_status, 'refused'::request_status])) = (closed_at IS NOT NULL)),
+    constraint rights_request_complaint_runs_on CHECK (kind <> 'complaint'::request_kind OR paused_at IS NULL AND extended_months = 0),
+    constraint rights_request_extends_by_two CHECK (extended_months >= 0 AND extended_months <= 2),
+    constraint rights_request_paused_says_when CHECK ((status = 'paused'::request_status) = (paused_at IS NOT NULL))
+);
+CREATE INDEX rights_request_by_id ON consentledger.rights_request USING btree (request_id);
+CREATE INDEX rights_request_open ON consentledger.rights_request USING btree (due_at, request_id) WHERE (status = ANY (ARRAY['open'::request_status, 'paused'::request_status]));
+comment on column rights_request.person is 'Sealed: the address and how the request came. Null once the person was erased; that they asked, and when, stays.';
+comment on column rights_request.paused_for is 'How long the clock stood still, over all pauses that have ended.';
+comment on column rights_request.due_at is 'By when it is answered, if the clock is not stopped any more; of a complaint, by when it is acknowledged, and then null.';
+grant select, update (person) on rights_request to consentledger_purge;
+grant insert, select, update on rights_request to consentledger_service;
+
+create table rights_request_step (
+    subscriber_id uuid not null,
+    request_id uuid not null,
+    step_id uuid not null,
+    step request_step not null,
+    taken_at timestamp with time zone not null,
+    actor audit_actor not null,
+    key_id uuid,
+    note bytea,
+    constraint rights_request_step_pk PRIMARY KEY (subscriber_id, request_id, step_id)
+);
+comment on table rights_request_step is 'The history of a request: what was done, when and by whom. Append-only by grant.';
+comment on column rights_request_step.note is 'Sealed: why, in words. Null if nothing was said, or once the person was erased.';
+grant select, update (note) on rights_request_step to consentledger_purge;
+grant insert, select on rights_request_step to consentledger_service;
+
 create table sign_up (
     subscriber_id uuid not null,
     sign_up_id uuid not null,
@@ -385,11 +436,3 @@ create table suppression (
 comment on table suppression is 'What is left of a refusal whose event was purged: the keyed id and the fact, so that nothing brings the person back.';
 grant insert, select on suppression to consentledger_purge;
 grant insert, select on suppression to consentledger_service;
-
-create table used_challenge (
-    expires_at timestamp with time zone not null,
-    salt bytea not null,
-    constraint used_challenge_pk PRIMARY KEY (expires_at, salt)
-);
-comment on table used_challenge is 'Of no person: random bytes of challenges that were answered. Gone an hour after they expire.';
-grant delete, insert, select on used_challenge to consentledger_service;

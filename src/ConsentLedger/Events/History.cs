@@ -1,7 +1,4 @@
-using System.Buffers.Text;
 using System.ComponentModel.DataAnnotations;
-using System.Globalization;
-using System.Text;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
@@ -77,12 +74,9 @@ public static class History
                 @event,
                 @event.Purpose.IsFacet ? PurposeKey.All : all[@event.Purpose].Key,
                 @event.NoticeVersion is { } version ? notices.GetValueOrDefault((@event.Purpose, version)) : null)));
-        var page = Paging.PageOf(views, limit, item => WriteCursor(item.Event));
+        var page = Paging.PageOf(views, limit, item => TimeCursor.Write(item.Event.OccurredAt, item.Event.Id.Value));
         return TypedResults.Ok(new Page<EventView>([.. page.Items.Select(item => item.View)], page.NextCursor));
     }
-
-    private static string WriteCursor(ConsentEvent last) => Base64Url.EncodeToString(Encoding.ASCII.GetBytes(
-        string.Create(CultureInfo.InvariantCulture, $"{last.OccurredAt.UtcTicks:x}.{last.Id.Value:N}")));
 
     private static bool TryReadCursor(string? cursor, out (DateTimeOffset OccurredAt, EventId Id)? after)
     {
@@ -92,17 +86,8 @@ public static class History
             return true;
         }
 
-        Span<byte> bytes = stackalloc byte[64];
-        if (cursor.Length > 80 || !Base64Url.TryDecodeFromChars(cursor, bytes, out var length)
-            || Encoding.ASCII.GetString(bytes[..length]).Split('.') is not [var ticks, var id]
-            || !long.TryParse(ticks, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var time)
-            || time < 0 || time > DateTimeOffset.MaxValue.UtcTicks
-            || !Guid.TryParseExact(id, "N", out var value))
-        {
-            return false;
-        }
-
-        after = (new DateTimeOffset(time, TimeSpan.Zero), new EventId(value));
-        return true;
+        var read = TimeCursor.TryRead(cursor, out var time, out var id);
+        after = (time, new EventId(id));
+        return read;
     }
 }

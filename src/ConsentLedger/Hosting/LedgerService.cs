@@ -52,6 +52,7 @@ public static class LedgerService
             .AddUnsubscribe()
             .AddSignUps()
             .AddFeedback()
+            .AddRequests()
             .AddSetup()
             .AddLedgerMetrics()
             .AddOpenApiDocumentation();

@@ -59,6 +59,11 @@ public sealed record ProblemType(string Slug, int Status, string Title, string E
         "purpose-in-use", 409, "The purpose is in use",
         "Once events name a purpose, its channel and basis are fixed: people agreed to those. End this purpose and put another one under a new key.");
 
+    /// <summary>The step does not follow from how the request of a person stands.</summary>
+    public static readonly ProblemType RequestTransition = new(
+        "request-transition", 409, "The request is not in a state for this",
+        "Requests and complaints are open, paused, completed or refused, and not every step can be taken from each of them: what is closed stays closed, an extension is told within the first month, and an objection to direct marketing is never refused. The detail says which of these it is. Nothing was changed.");
+
     /// <summary>The same request is being worked on.</summary>
     public static readonly ProblemType IdempotencyKeyInFlight = new(
         "idempotency-key-in-flight", 409, "The first request with this Idempotency-Key is still running",
@@ -108,7 +113,7 @@ public sealed record ProblemType(string Slug, int Status, string Title, string E
     public static IReadOnlyList<ProblemType> All { get; } =
     [
         Validation, Unauthenticated, InsufficientScope, PurposeNotPermitted, OriginNotAllowed, SignatureInvalid, NotFound, MethodNotAllowed, EventConflict,
-        PurposeInUse, IdempotencyKeyInFlight, PreconditionFailed, PayloadTooLarge, UnsupportedMediaType,
+        PurposeInUse, RequestTransition, IdempotencyKeyInFlight, PreconditionFailed, PayloadTooLarge, UnsupportedMediaType,
         IdempotencyKeyReused, RateLimited, Internal, LedgerUnavailable, ProviderUnavailable,
     ];
 }

@@ -29,7 +29,7 @@ public enum EventKind
     /// <summary>Consent was given again.</summary>
     Renewed,
 
-    /// <summary>Consent ran out.</summary>
+    /// <summary>Consent ran out: at its <c>expiresAt</c>, and dated when the consent was that it closes, so that it closes no newer one.</summary>
     Expired,
 
     /// <summary>Consent turned out not to have been valid.</summary>

@@ -9,12 +9,14 @@ public sealed partial class LedgerStore
 {
     /// <summary>
     /// As the append statement, but only while the state is the very one that ran out ($17), whose row it locks first:
-    /// a renewal that came before it is seen, and nothing is appended. An expired event has neither address nor evidence.
+    /// a renewal that came before it is seen, and nothing is appended. One that comes after it and happened before the
+    /// expiry wins all the same, because an expired event is dated when the consent was that it closes: the tie closes
+    /// that one, and none that is newer. An expired event has neither address nor evidence.
     /// </summary>
     private const string ExpireSql = """
         with ran_out as materialized (
             select from consent_state
-            where subscriber_id = $1 and purpose_id = $3 and event_id = $17 and expires_at = $8
+            where subscriber_id = $1 and purpose_id = $3 and event_id = $17 and expires_at = $10
             for update
         ),
         appended as (
@@ -49,7 +51,7 @@ public sealed partial class LedgerStore
     /// <param name="connection">A connection as consentledger_service, in a transaction.</param>
     /// <param name="ranOut">States that permit and whose expiry has passed.</param>
     /// <param name="eventIdKey">The key under which content becomes event ids.</param>
-    /// <param name="now">When it is recorded; it occurred when the permission ran out.</param>
+    /// <param name="now">When it is recorded.</param>
     /// <param name="cancellation">Ends the wait.</param>
     public async Task<int> AppendExpiredAsync(
         NpgsqlConnection connection, IEnumerable<(SubscriberId Subscriber, ConsentState State)> ranOut, byte[] eventIdKey,
@@ -98,8 +100,9 @@ public sealed partial class LedgerStore
             Kind = EventKind.Expired,
             Basis = state.Basis,
             Source = SourceKind.System,
-            OccurredAt = expiry,
+            OccurredAt = state.Since,
             RecordedAt = now,
+            ExpiresAt = expiry,
         };
     }
 }

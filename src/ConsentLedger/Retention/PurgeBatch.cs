@@ -38,17 +38,17 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
         """;
 
     private const string LockLapsed = $"""
-        select state.subscriber_id, state.occurred_at
+        select state.subscriber_id, {RuleSql.LapsedAt} as occurred_at
         from consent_state state join purpose using (purpose_id)
         where state.purpose_id = @purpose and state.purpose_id > 0 and state.kind in {RuleSql.LapsedKinds}
-            and (state.occurred_at, state.subscriber_id) > (@afterTime, @afterSubscriber)
-            and state.occurred_at <= @now - (select retention_lapsed from purpose where purpose_id = @purpose) + {RuleSql.Slack}
+            and ({RuleSql.LapsedAt}, state.subscriber_id) > (@afterTime, @afterSubscriber)
+            and {RuleSql.LapsedAt} <= @now - (select retention_lapsed from purpose where purpose_id = @purpose) + {RuleSql.Slack}
             and {RuleSql.LapsedDue} <= @now
             and exists (
                 select from consent_event event
                 where event.subscriber_id = state.subscriber_id and event.purpose_id = state.purpose_id)
             and {NotHeld}
-        order by state.occurred_at, state.subscriber_id
+        order by {RuleSql.LapsedAt}, state.subscriber_id
         limit @size
         for update of state skip locked
         """;

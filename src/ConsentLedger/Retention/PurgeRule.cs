@@ -47,7 +47,10 @@ internal static class RuleSql
 
     public const string EndedDue = "purpose.ends_at + purpose.retention_lapsed";
 
-    public const string LapsedDue = "state.occurred_at + purpose.retention_lapsed";
+    /// <summary>When a state lapsed: what ran out, when it ran out. The index consent_state_lapsed names the same.</summary>
+    public const string LapsedAt = "coalesce(state.expires_at, state.occurred_at)";
+
+    public const string LapsedDue = $"{LapsedAt} + purpose.retention_lapsed";
 
     public const string PendingDue = "state.occurred_at + purpose.retention_pending";
 

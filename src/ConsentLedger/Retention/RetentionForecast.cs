@@ -29,7 +29,7 @@ public sealed class RetentionForecast(NpgsqlDataSource database)
             select state.subscriber_id, state.purpose_id
             from purpose join consent_state state using (purpose_id)
             where state.kind in {RuleSql.LapsedKinds} and state.purpose_id > 0
-                and state.occurred_at <= @horizon - purpose.retention_lapsed + {RuleSql.Slack}
+                and {RuleSql.LapsedAt} <= @horizon - purpose.retention_lapsed + {RuleSql.Slack}
             union
             select state.subscriber_id, state.purpose_id
             from purpose join consent_state state using (purpose_id)
@@ -44,7 +44,7 @@ public sealed class RetentionForecast(NpgsqlDataSource database)
             select
                 subscriber_id, purpose_id,
                 case when runs_out then 'expired' else kind end as kind,
-                case when runs_out then expires_at else occurred_at end as occurred_at,
+                case when runs_out or kind = 'expired' then coalesce(expires_at, occurred_at) else occurred_at end as occurred_at,
                 case when runs_out then expires_at end as expires_at
             from (
                 select *, kind in {RuleSql.PermittingKinds} and expires_at <= @horizon as runs_out

@@ -20,6 +20,7 @@ public static class AuditAction
     public const string ImportFinished = "import-finished";
     public const string HoldPlaced = "hold-placed";
     public const string HoldLifted = "hold-lifted";
+    public const string RequestsRead = "requests-read";
     public const string PurgeRequested = "purge-requested";
 #pragma warning restore CS1591
 }

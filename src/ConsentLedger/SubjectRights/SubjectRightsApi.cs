@@ -8,5 +8,6 @@ public static class SubjectRightsApi
     {
         app.MapExport();
         app.MapHolds();
+        app.MapRequests();
     }
 }

@@ -7,6 +7,7 @@ using ConsentLedger.Pages;
 using ConsentLedger.PersonalData;
 using ConsentLedger.Security;
 using ConsentLedger.SignUps;
+using ConsentLedger.SubjectRights;
 using ConsentLedger.Unsubscribe;
 
 namespace ConsentLedger.Verbs;
@@ -40,5 +41,6 @@ internal static class VerbServices
             .AddUnsubscribe()
             .AddSignUps()
             .AddFeedback()
+            .AddRequests()
             .AddPersonalData(configuration));
 }

@@ -32,12 +32,13 @@ public sealed class PrivilegeTests(TestDatabase databases)
         ["purge_record"] = ("select", "insert select"),
         ["purge_run"] = ("insert(dry_run requested_at run_id scheduled_for trigger) select update(expired)", "select update"),
         ["purpose"] = ("insert select update", "select"),
+        ["rights_request"] = ("insert select update", "select update(person)"),
+        ["rights_request_step"] = ("insert select", "select update(note)"),
         ["schema_version"] = ("select", ""),
         ["sign_up"] = ("delete insert select update", "delete select"),
         ["soft_bounce"] = ("delete insert select update(cleared)", "delete select"),
         ["subscriber"] = ("insert select update(recorded_at)", "delete select update(recorded_at)"),
         ["suppression"] = ("insert select", "insert select"),
-        ["used_challenge"] = ("delete insert select", ""),
     };
 
     [Fact]

@@ -90,6 +90,67 @@ public sealed class StateProperties(TestDatabase databases)
     }
 
     [Fact]
+    public async Task However_recording_expiries_and_events_interleave_the_status_is_the_one_without_any_recorded()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        var ledger = service.Services.GetRequiredService<LedgerStore>();
+        var purpose = new PurposeId(1);
+        var said = Gen.Select(
+            Gen.OneOf(EventKind.Given, EventKind.Renewed, EventKind.Permitted, EventKind.Requested, EventKind.Withdrawn),
+            Gen.Int[0, 20],
+            Gen.Int[1, 10],
+            Gen.Bool,
+            Gen.Guid,
+            (kind, day, lasts, expiryRunsAfter, id) => (ExpiryRunsAfter: expiryRunsAfter, Event: new ConsentEvent
+            {
+                SubscriberId = default,
+                Id = new LedgerEventId(id),
+                Purpose = purpose,
+                Kind = kind,
+                Source = SourceKind.Api,
+                OccurredAt = Noon.AddDays(day),
+                RecordedAt = Noon.AddDays(40),
+                ExpiresAt = kind.Permits() ? Noon.AddDays(day + lasts) : null,
+            }));
+        var closed = 0;
+
+        await Gen.Select(said.Array[1, 8].Select(all => all.DistinctBy(one => one.Event.Id).DistinctBy(one => one.Event.OccurredAt).ToArray()), Gen.Int[0, 40]).SampleAsync(
+            async (history, today) =>
+            {
+                var subscriber = new SubscriberId(Guid.NewGuid());
+                var now = Noon.AddDays(today);
+                foreach (var (expiryRunsAfter, @event) in history)
+                {
+                    await ledger.AppendAsync(@event with { SubscriberId = subscriber }, null, CancellationToken.None);
+                    if (expiryRunsAfter)
+                    {
+                        closed += await ExpireAsync(subscriber, now);
+                    }
+                }
+
+                closed += await ExpireAsync(subscriber, now);
+                var expected = history.Select(one => ConsentState.Of(one.Event)).Aggregate((ConsentState?)null, (state, next) => ConsentState.Fold(state, next))!.Value;
+                var actual = (await ledger.ReadStatesAsync(subscriber, CancellationToken.None)).Single();
+                (actual.StatusAt(now), actual.Since, actual.ExpiresAt).ShouldBe((expected.StatusAt(now), expected.Since, expected.ExpiresAt));
+            },
+            iter: 150,
+            threads: 1);
+
+        closed.ShouldBeGreaterThan(50);
+        (await StateRebuild.RunAsync(service.Database, CancellationToken.None)).ShouldBe(new StateRebuild(150, 0, 0));
+
+        async Task<int> ExpireAsync(SubscriberId subscriber, DateTimeOffset now)
+        {
+            var ranOut = (await ledger.ReadStatesAsync(subscriber, CancellationToken.None)).Where(state => state.Kind.Permits() && state.ExpiresAt <= now).Select(state => (subscriber, state));
+            await using var connection = await service.Database.Service.OpenConnectionAsync();
+            await using var transaction = await connection.BeginTransactionAsync();
+            var appended = await ledger.AppendExpiredAsync(connection, ranOut, service.Keys.EventIdKey, now, CancellationToken.None);
+            await transaction.CommitAsync();
+            return appended;
+        }
+    }
+
+    [Fact]
     public void Folding_any_order_comes_to_the_same_state() =>
         Gen.Select(AnyEvent.Array[1, 12], Gen.Int[0, 1000]).Sample((history, turn) =>
         {

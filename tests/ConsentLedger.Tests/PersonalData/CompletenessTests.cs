@@ -119,7 +119,7 @@ public sealed class CompletenessTests(TestDatabase databases)
         var csv = string.Concat(await Task.WhenAll(service.Kinds().Select(kind => service.ReadZipAsync(UnsubscribeScene.Ada, $"csv/{kind.Name}.csv"))));
         var page = await service.ReadZipAsync(UnsubscribeScene.Ada, "your-data.html");
 
-        foreach (var planted in new[] { "Evidence", "Reference", "Guardian", "Hold", "SignUp", "Mail", "Spool", "Statement", "Privacy", "Audit" })
+        foreach (var planted in new[] { "Evidence", "Reference", "Guardian", "Hold", "SignUp", "Mail", "Spool", "Statement", "Privacy", "Audit", "Channel", "Request" })
         {
             json.ShouldContain($"{Marker}{planted}");
             csv.ShouldContain($"{Marker}{planted}");
@@ -154,6 +154,7 @@ public sealed class CompletenessTests(TestDatabase databases)
         await service.SqlAsync(
             $"insert into audit_entry (audit_id, happened_at, action, actor, command, about_subscriber, purpose, target, request_id) values (gen_random_uuid(), now(), 'planted', 'command', 'export', '{id}', 'newsletter', 'x', '{Marker}Audit')");
         await service.PutAsync($"/v1/subscribers/{id}/hold", new JsonObject { ["reason"] = $"{Marker}Hold" }).ReadAsync();
+        await service.PostAsync("/v1/requests", new JsonObject { ["kind"] = "access", ["address"] = UnsubscribeScene.Ada, ["channel"] = $"{Marker}Channel", ["note"] = $"{Marker}Request" }).ReadAsync(System.Net.HttpStatusCode.Created);
         await service.FormAsync();
         (await service.SignUpAsync(UnsubscribeScene.Ada, ("firstName", $"{Marker}SignUp"))).IsSuccessStatusCode.ShouldBeTrue();
         await using (var connection = await service.Database.Service.OpenConnectionAsync(TestContext.Current.CancellationToken))

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using ConsentLedger.Ledger;
 using ConsentLedger.Tests.Hosting;
 
 namespace ConsentLedger.Tests.Retention;
@@ -280,7 +281,7 @@ public sealed class PurgeRuleTests(TestDatabase databases)
     }
 
     [Fact]
-    public async Task What_runs_out_is_recorded_as_expired_once_at_the_instant_it_ran_out()
+    public async Task What_runs_out_is_recorded_as_expired_once_with_the_instant_it_ran_out()
     {
         await using var service = await TestService.StartAsync(databases);
         await service.PurposeAsync(with: new JsonObject { ["consentLifetime"] = "P12M" });
@@ -300,7 +301,8 @@ public sealed class PurgeRuleTests(TestDatabase databases)
         history["items"]!.AsArray().Count.ShouldBe(2);
         var expired = history["items"]![0]!;
         expired.Text("kind").ShouldBe("expired");
-        expired.Text("occurredAt").ShouldBe("2027-11-22T09:30:00Z");
+        expired.Text("occurredAt").ShouldBe("2026-11-22T09:30:00Z");
+        expired.Text("expiresAt").ShouldBe("2027-11-22T09:30:00Z");
         expired.Text("basis").ShouldBe("consent");
         (await service.CountAsync("outbox", "kind = 'expired'")).ShouldBe(1);
 
@@ -327,6 +329,40 @@ public sealed class PurgeRuleTests(TestDatabase databases)
         service.Clock.SetUtcNow(Start.AddMonths(24).AddDays(-1));
         (await service.PurgeAsync())["expired"]!.GetValue<long>().ShouldBe(1);
         (await service.ReasonAsync(Ada)).ShouldBe("expired");
+    }
+
+    [Fact]
+    public async Task A_renewal_before_the_expiry_wins_also_when_it_is_recorded_after_the_expired_event()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync(with: new JsonObject { ["consentLifetime"] = "P12M" });
+        await service.EventAsync(Ada, occurredAt: Start);
+        service.Clock.SetUtcNow(Start.AddMonths(12).AddDays(2));
+        (await service.PurgeAsync())["expired"]!.GetValue<long>().ShouldBe(1);
+        (await service.ReasonAsync(Ada)).ShouldBe("expired");
+
+        await service.EventAsync(Ada, "renewed", occurredAt: Start.AddMonths(12).AddDays(-1));
+
+        (await service.ReasonAsync(Ada)).ShouldBe("renewed");
+        (await StateRebuild.RunAsync(service.Database, TestContext.Current.CancellationToken)).Mended.ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_check_says_the_same_before_and_after_an_expiry_is_recorded()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync(with: new JsonObject { ["consentLifetime"] = "P12M" });
+        await service.EventAsync(Ada, occurredAt: Start);
+        service.Clock.SetUtcNow(Start.AddMonths(13));
+        var before = await service.CheckAsync(Ada);
+
+        (await service.PurgeAsync())["expired"]!.GetValue<long>().ShouldBe(1);
+
+        var after = await service.CheckAsync(Ada);
+        foreach (var member in new[] { "allowed", "reason", "status", "basis", "since", "expiresAt" })
+        {
+            after[member]!.ToJsonString().ShouldBe(before[member]!.ToJsonString(), member);
+        }
     }
 
     [Fact]

@@ -1,0 +1,325 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+using ConsentLedger.Database;
+using ConsentLedger.Ledger;
+using ConsentLedger.Security;
+using ConsentLedger.Subscribers;
+using Dapper;
+using Npgsql;
+
+namespace ConsentLedger.SubjectRights;
+
+/// <summary>
+/// The register of requests and complaints in the database. Each step is one transaction: how the request stands, the
+/// step in its history, the line in the audit trail, and for an objection or a restriction the event that makes it so.
+/// They are there together or not at all, so a step that was cut off can be taken again.
+/// </summary>
+public sealed class RequestRegister(
+    NpgsqlDataSource database, LedgerStore ledger, SubscriberIds subscribers, Sealer sealer, KeyRing keys, AuditTrail audit, TimeProvider clock)
+{
+    private const string Columns = """
+        request.subscriber_id, request_id, kind::text, status::text, person, received_at, acknowledged_at, paused_at, paused_for,
+        extended_months, closed_at
+        """;
+
+    private const string FindSql = $"select {Columns} from rights_request request where request_id = @id";
+    private const string LockSql = $"{FindSql} for update";
+    private const string Table = "rights_request";
+    private const string StepTable = "rights_request_step";
+
+    /// <summary>Enters a request. Durable when this returns.</summary>
+    public async Task<Entry> ReceiveAsync(
+        Actor by, RequestKind kind, Address address, DateTimeOffset receivedAt, string? channel, string? note, CancellationToken cancellation)
+    {
+        const string Sql = """
+            insert into rights_request (subscriber_id, request_id, kind, person, received_at, due_at)
+            values (@subscriber, @id, @kind::request_kind, @person, @received, @due)
+            """;
+        var now = Instant.Of(clock.GetUtcNow());
+        var request = new RightsRequest { SubscriberId = subscribers.Of(address), Id = Guid.CreateVersion7(now), Kind = kind, ReceivedAt = receivedAt };
+        var person = new Person(address.Given, channel);
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        await connection.ExecuteAsync(new CommandDefinition(
+            Sql,
+            new
+            {
+                subscriber = request.SubscriberId.Value,
+                id = request.Id,
+                kind = Label<RequestKind>.Of(kind),
+                person = sealer.Seal(JsonSerializer.SerializeToUtf8Bytes(person), SealedPlace.Of(Table, request.SubscriberId.Value, request.Id)),
+                received = receivedAt.UtcDateTime,
+                due = request.DueAt(now)?.UtcDateTime,
+            },
+            cancellationToken: cancellation));
+        await RecordAsync(connection, request, RequestStep.Received, by, note, now, cancellation);
+        var history = await ReadHistoryAsync(connection, [request.Id], cancellation);
+        await transaction.CommitAsync(cancellation);
+        return new Entry(request, person.Address, person.Channel, history[request.Id]);
+    }
+
+    /// <summary>One request, or null.</summary>
+    public async Task<Entry?> FindAsync(Guid id, CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        return await FindAsync(connection, FindSql, id, cancellation);
+    }
+
+    /// <summary>Requests, the one due first first; those that have no date, and those that are closed, after them.</summary>
+    /// <param name="filter">Which.</param>
+    /// <param name="after">Where the last page ended.</param>
+    /// <param name="limit">How many at most.</param>
+    /// <param name="cancellation">Gives up.</param>
+    public async Task<IReadOnlyList<Entry>> ListAsync(Filter filter, Place after, int limit, CancellationToken cancellation)
+    {
+        // A clock that stands still moves the date along with the time.
+        const string Sql = $"""
+            select {Columns}
+            from (
+                select rights_request.*,
+                       case when closed_at is null then due_at + coalesce(@now - paused_at, interval 'PT0S') end as due
+                from rights_request
+            ) request
+            where (@status::text is null or status = @status::request_status)
+                and (@kind::text is null or kind = @kind::request_kind)
+                and (@dueFrom::timestamptz is null or due >= @dueFrom)
+                and (@dueBefore::timestamptz is null or due < @dueBefore)
+                and (coalesce(due, @never), request_id) > (@afterDue, @afterId)
+            order by coalesce(due, @never), request_id
+            limit @limit
+            """;
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        var rows = (await connection.QueryAsync<Row>(new CommandDefinition(
+            Sql,
+            new
+            {
+                status = Label<RequestStatus>.Of(filter.Status),
+                kind = Label<RequestKind>.Of(filter.Kind),
+                dueFrom = filter.DueFrom?.UtcDateTime,
+                dueBefore = filter.DueBefore?.UtcDateTime,
+                now = clock.GetUtcNow().UtcDateTime,
+                never = Place.Never.UtcDateTime,
+                afterDue = after.Due.UtcDateTime,
+                afterId = after.Id,
+                limit,
+            },
+            cancellationToken: cancellation))).AsList();
+        var history = await ReadHistoryAsync(connection, [.. rows.Select(row => row.RequestId)], cancellation);
+        return [.. rows.Select(row => ToEntry(row, history[row.RequestId]))];
+    }
+
+    /// <summary>
+    /// Takes a step, and returns how the request stands then, or why the step can't be taken; null for a request that is
+    /// not there. Steps of one request take turns. One that has been taken already changes nothing.
+    /// </summary>
+    public async Task<(Entry? Entry, string? Why)> TakeAsync(
+        Actor by, Guid id, RequestStep step, Func<RightsRequest, DateTimeOffset, RequestMove> take, string? note, CancellationToken cancellation)
+    {
+        const string Sql = """
+            update rights_request
+            set status = @status::request_status, acknowledged_at = @acknowledged, paused_at = @paused, paused_for = @pausedFor,
+                extended_months = @months, due_at = @due, closed_at = @closed
+            where subscriber_id = @subscriber and request_id = @id
+            """;
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        if (await FindAsync(connection, LockSql, id, cancellation) is not { } entry)
+        {
+            return (null, null);
+        }
+
+        var now = Instant.Of(clock.GetUtcNow());
+        var move = take(entry.Request, now);
+        if (move is not { Request: { } request, IsNew: true })
+        {
+            return (entry, move.Why);
+        }
+
+        if (step == RequestStep.Completed)
+        {
+            await DoAsync(connection, entry, now, cancellation);
+        }
+
+        await connection.ExecuteAsync(new CommandDefinition(
+            Sql,
+            new
+            {
+                status = Label<RequestStatus>.Of(request.Status),
+                acknowledged = request.AcknowledgedAt?.UtcDateTime,
+                paused = request.PausedAt?.UtcDateTime,
+                pausedFor = request.PausedFor,
+                months = (short)request.ExtendedMonths,
+                due = (request with { PausedAt = null }).DueAt(now)?.UtcDateTime,
+                closed = request.ClosedAt?.UtcDateTime,
+                subscriber = request.SubscriberId.Value,
+                id,
+            },
+            cancellationToken: cancellation));
+        await RecordAsync(connection, request, step, by, note, now, cancellation);
+        var history = await ReadHistoryAsync(connection, [id], cancellation);
+        await transaction.CommitAsync(cancellation);
+        return (entry with { Request = request, History = history[id] }, null);
+    }
+
+    /// <summary>
+    /// What completing a request does by itself: an objection and a restriction take effect from the moment at which they
+    /// came. The event's id is made from the request's, so there is one however often this is tried.
+    /// </summary>
+    private async Task DoAsync(NpgsqlConnection connection, Entry entry, DateTimeOffset now, CancellationToken cancellation)
+    {
+        EventKind? kind = entry.Request.Kind switch
+        {
+            RequestKind.Objection => EventKind.Objected,
+            RequestKind.Restriction => EventKind.Restricted,
+            _ => null,
+        };
+        if (kind is null)
+        {
+            return;
+        }
+
+        var request = entry.Request;
+        var @event = new ConsentEvent
+        {
+            SubscriberId = request.SubscriberId,
+            Id = EventId.Of(keys.EventIdKey, request.ReceivedAt, Encoding.ASCII.GetBytes($"request {request.Id:D}")),
+            Purpose = kind.Value.Facet()!.Value,
+            Kind = kind.Value,
+            Source = SourceKind.Admin,
+            OccurredAt = request.ReceivedAt,
+            RecordedAt = now,
+            Evidence = Evidence.Of(new Dictionary<string, object?> { ["request"] = request.Id.ToString("D") }, null, null, null),
+        };
+        var address = entry.Address is { } text ? Address.Parse(text, CultureInfo.InvariantCulture) : null;
+        await ledger.AppendAsync(connection, @event, address, cancellation);
+    }
+
+    private async Task RecordAsync(
+        NpgsqlConnection connection, RightsRequest request, RequestStep step, Actor by, string? note, DateTimeOffset now, CancellationToken cancellation)
+    {
+        const string Sql = """
+            insert into rights_request_step (subscriber_id, request_id, step_id, step, taken_at, actor, key_id, note)
+            values (@subscriber, @request, @id, @step::request_step, @now, @actor::audit_actor, @KeyId, @note)
+            """;
+        var id = Guid.CreateVersion7(now);
+        await connection.ExecuteAsync(new CommandDefinition(
+            Sql,
+            new
+            {
+                subscriber = request.SubscriberId.Value,
+                request = request.Id,
+                id,
+                step = Label<RequestStep>.Of(step),
+                now = now.UtcDateTime,
+                actor = Label<ActorKind>.Of(by.Kind),
+                by.KeyId,
+                note = note is null ? null : sealer.Seal(Encoding.UTF8.GetBytes(note), SealedPlace.Of(StepTable, request.SubscriberId.Value, id)),
+            },
+            cancellationToken: cancellation));
+        await audit.WriteAsync(
+            connection,
+            by,
+            new AuditEntry($"request-{Label<RequestStep>.Of(step)}")
+            {
+                SubscriberId = request.SubscriberId.Value,
+                Target = request.Id.ToString("D"),
+                Details = new Dictionary<string, string> { ["kind"] = Label<RequestKind>.Of(request.Kind) },
+            },
+            cancellation);
+    }
+
+    private async Task<Entry?> FindAsync(NpgsqlConnection connection, string sql, Guid id, CancellationToken cancellation)
+    {
+        var row = await connection.QuerySingleOrDefaultAsync<Row>(new CommandDefinition(sql, new { id }, cancellationToken: cancellation));
+        return row is null ? null : ToEntry(row, (await ReadHistoryAsync(connection, [id], cancellation))[id]);
+    }
+
+    private async Task<ILookup<Guid, Taken>> ReadHistoryAsync(NpgsqlConnection connection, Guid[] requests, CancellationToken cancellation)
+    {
+        const string Sql = """
+            select step.subscriber_id, step.request_id, step_id, step::text, taken_at, actor::text, key_id, api_key.name, note
+            from rights_request request join rights_request_step step using (subscriber_id, request_id) left join api_key using (key_id)
+            where request_id = any (@requests)
+            order by taken_at, step.step, step_id
+            """;
+        var rows = await connection.QueryAsync<StepRow>(new CommandDefinition(Sql, new { requests }, cancellationToken: cancellation));
+        return rows.ToLookup(
+            row => row.RequestId,
+            row => new Taken(
+                Label<RequestStep>.Parse(row.Step), row.TakenAt, Label<ActorKind>.Parse(row.Actor), row.KeyId, row.Name,
+                OpenNote(row.Note, new SubscriberId(row.SubscriberId), row.StepId, sealer)));
+    }
+
+    /// <summary>Who asked, and how; null once they were erased.</summary>
+    internal static Person? OpenPerson(byte[]? box, SubscriberId subscriber, Guid request, Sealer sealer) =>
+        box is null ? null : JsonSerializer.Deserialize<Person>(sealer.Open(box, SealedPlace.Of(Table, subscriber.Value, request)));
+
+    /// <summary>The words of a step; null if there were none, or once the person was erased.</summary>
+    internal static string? OpenNote(byte[]? box, SubscriberId subscriber, Guid step, Sealer sealer) =>
+        box is null ? null : Encoding.UTF8.GetString(sealer.Open(box, SealedPlace.Of(StepTable, subscriber.Value, step)));
+
+    private Entry ToEntry(Row row, IEnumerable<Taken> history)
+    {
+        var person = OpenPerson(row.Person, new SubscriberId(row.SubscriberId), row.RequestId, sealer);
+        var request = new RightsRequest
+        {
+            SubscriberId = new SubscriberId(row.SubscriberId),
+            Id = row.RequestId,
+            Kind = Label<RequestKind>.Parse(row.Kind),
+            Status = Label<RequestStatus>.Parse(row.Status),
+            ReceivedAt = row.ReceivedAt,
+            AcknowledgedAt = row.AcknowledgedAt,
+            PausedAt = row.PausedAt,
+            PausedFor = row.PausedFor,
+            ExtendedMonths = row.ExtendedMonths,
+            ClosedAt = row.ClosedAt,
+        };
+        return new Entry(request, person?.Address, person?.Channel, history);
+    }
+
+    /// <summary>A request with what is sealed of it, opened.</summary>
+    /// <param name="Request">How it stands.</param>
+    /// <param name="Address">Who asks; null once they were erased.</param>
+    /// <param name="Channel">How it came.</param>
+    /// <param name="History">What was done about it, in that order.</param>
+    public sealed record Entry(RightsRequest Request, string? Address, string? Channel, IEnumerable<Taken> History);
+
+    /// <summary>A step that was taken.</summary>
+    /// <param name="Step">Which.</param>
+    /// <param name="At">When.</param>
+    /// <param name="Actor">By whom.</param>
+    /// <param name="KeyId">The API key it was taken with.</param>
+    /// <param name="Name">The name of that key.</param>
+    /// <param name="Note">Why, in words.</param>
+    public sealed record Taken(RequestStep Step, DateTimeOffset At, ActorKind Actor, Guid? KeyId, string? Name, string? Note);
+
+    /// <summary>Which requests to list; null for any.</summary>
+    /// <param name="Status">How far they are.</param>
+    /// <param name="Kind">What for.</param>
+    /// <param name="DueFrom">Not closed, and due then or later.</param>
+    /// <param name="DueBefore">Not closed, and due before then.</param>
+    public sealed record Filter(RequestStatus? Status, RequestKind? Kind, DateTimeOffset? DueFrom, DateTimeOffset? DueBefore);
+
+    /// <summary>A place in the list.</summary>
+    /// <param name="Due">When the request there is due.</param>
+    /// <param name="Id">Its id.</param>
+    public readonly record struct Place(DateTimeOffset Due, Guid Id)
+    {
+        /// <summary>What has no date is listed as if due then.</summary>
+        public static readonly DateTimeOffset Never = new(9999, 1, 1, 0, 0, 0, TimeSpan.Zero);
+
+        /// <summary>Before the first.</summary>
+        public static readonly Place Start = new(DateTimeOffset.UnixEpoch, Guid.Empty);
+    }
+
+    /// <summary>What is sealed of a request.</summary>
+    internal sealed record Person(string Address, string? Channel);
+
+    private sealed record Row(
+        Guid SubscriberId, Guid RequestId, string Kind, string Status, byte[]? Person, DateTimeOffset ReceivedAt, DateTimeOffset? AcknowledgedAt,
+        DateTimeOffset? PausedAt, TimeSpan PausedFor, short ExtendedMonths, DateTimeOffset? ClosedAt);
+
+    private sealed record StepRow(
+        Guid SubscriberId, Guid RequestId, Guid StepId, string Step, DateTimeOffset TakenAt, string Actor, Guid? KeyId, string? Name, byte[]? Note);
+}
