@@ -6,6 +6,7 @@ COPY src/ConsentLedger/ConsentLedger.csproj src/ConsentLedger/
 RUN dotnet restore src/ConsentLedger
 COPY .editorconfig ./
 COPY sql sql
+COPY clients/web clients/web
 COPY src src
 RUN dotnet publish src/ConsentLedger --no-restore --configuration Release --output /app \
     && mkdir -p /data

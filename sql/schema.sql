@@ -148,6 +148,7 @@ create table form (
     fields text[] not null,
     created_at timestamp with time zone not null,
     updated_at timestamp with time zone not null,
+    challenge boolean not null default false,
     constraint form_pk PRIMARY KEY (key),
     constraint form_has_purposes CHECK (cardinality(purposes) > 0),
     constraint form_key_is_slug CHECK (key ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text AND length(key) <= 64)
@@ -436,3 +437,11 @@ create table suppression (
 comment on table suppression is 'What is left of a refusal whose event was purged: the keyed id and the fact, so that nothing brings the person back.';
 grant insert, select on suppression to consentledger_purge;
 grant insert, select on suppression to consentledger_service;
+
+create table used_challenge (
+    expires_at timestamp with time zone not null,
+    salt bytea not null,
+    constraint used_challenge_pk PRIMARY KEY (expires_at, salt)
+);
+comment on table used_challenge is 'Of no person: random bytes of challenges that were answered. Gone an hour after they expire.';
+grant delete, insert, select on used_challenge to consentledger_service;

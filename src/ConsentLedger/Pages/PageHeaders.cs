@@ -2,11 +2,17 @@ using Microsoft.Net.Http.Headers;
 
 namespace ConsentLedger.Pages;
 
-/// <summary>What browsers are told with every page: no script, nothing from elsewhere, no frame, no trace left behind.</summary>
+/// <summary>What browsers are told with every page: nothing from elsewhere, no frame, no trace left behind; and no script, unless a page says so.</summary>
 public static class PageHeaders
 {
     private const string Policy =
         "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+    /// <summary>
+    /// Lets the page that this request is answered with run this service's own scripts, and those alone. No page on which
+    /// people confirm or unsubscribe does: there is nothing on them that could press a button.
+    /// </summary>
+    public static void AllowOwnScripts(HttpContext context) => context.Features.Set<OwnScripts>(new OwnScripts());
 
     /// <summary>
     /// Maps a page that people open: GET and HEAD, with the headers of <see cref="AsPage"/>, outside the API's document.
@@ -22,16 +28,17 @@ public static class PageHeaders
             var response = invocation.HttpContext.Response;
             response.OnStarting(() =>
             {
-                Set(response.Headers);
+                Set(invocation.HttpContext);
                 return Task.CompletedTask;
             });
             return await next(invocation);
         });
 
     /// <summary>Sets the headers.</summary>
-    public static void Set(IHeaderDictionary headers)
+    public static void Set(HttpContext context)
     {
-        headers.ContentSecurityPolicy = Policy;
+        var headers = context.Response.Headers;
+        headers.ContentSecurityPolicy = context.Features.Get<OwnScripts>() is null ? Policy : $"{Policy}; script-src 'self'; connect-src 'self'";
         headers.XContentTypeOptions = "nosniff";
         headers["Referrer-Policy"] = "no-referrer";
         headers["X-Robots-Tag"] = "noindex";
@@ -39,4 +46,6 @@ public static class PageHeaders
         headers["Cross-Origin-Resource-Policy"] = "same-origin";
         headers.TryAdd(HeaderNames.CacheControl, "no-store");
     }
+
+    private sealed record OwnScripts;
 }

@@ -48,7 +48,7 @@ public sealed class PageResult<TPage>(object? parameters = null, int status = St
         response.ContentLength = bytes.Length;
         response.Headers.ContentLanguage = page.Texts.Language;
         response.Headers.Vary = "Accept-Language";
-        PageHeaders.Set(response.Headers);
+        PageHeaders.Set(httpContext);
         if (!HttpMethods.IsHead(httpContext.Request.Method))
         {
             await response.Body.WriteAsync(bytes, httpContext.RequestAborted);

@@ -53,6 +53,10 @@ public static class Site
         return html > 0 && html >= Quality(accepted, "application/json") && html >= Quality(accepted, "application/problem+json");
     }
 
+    /// <summary>True if the client asks for JSON by name, and not for HTML before it: a script does, a browser that opens a page does not.</summary>
+    public static bool IsForScript(HttpRequest request) =>
+        Quality(request.GetTypedHeaders().Accept, "application/json") > 0 && !IsForPerson(request);
+
     private static double Quality(IList<Microsoft.Net.Http.Headers.MediaTypeHeaderValue> accepted, string type) =>
         accepted.Where(range => range.MediaType.Equals(type, StringComparison.OrdinalIgnoreCase)).Max(range => (double?)(range.Quality ?? 1)) ?? 0;
 

@@ -50,7 +50,7 @@ public sealed class SiteAssets
         }
 
         var headers = context.Response.Headers;
-        PageHeaders.Set(headers);
+        PageHeaders.Set(context);
 
         // A logo may be an SVG, and someone may open it by itself; it has no more rights then than within a page.
         headers.ContentSecurityPolicy = "default-src 'none'; style-src 'unsafe-inline'; sandbox";

@@ -13,16 +13,17 @@ namespace ConsentLedger.SignUps;
 /// <param name="ReturnUrls">Where people may be sent afterwards.</param>
 /// <param name="Language">The language it speaks, and its mails.</param>
 /// <param name="Fields">What is asked beside the address; nothing else is kept.</param>
+/// <param name="Challenge">True if a browser has to work a little before a sign-up is taken.</param>
 /// <param name="CreatedAt">When it was first put.</param>
 /// <param name="UpdatedAt">When it last changed.</param>
 public sealed record Form(
-    string Key, string[] Purposes, string[] Origins, string[] ReturnUrls, string Language, string[] Fields, DateTimeOffset CreatedAt,
-    DateTimeOffset UpdatedAt);
+    string Key, string[] Purposes, string[] Origins, string[] ReturnUrls, string Language, string[] Fields, bool Challenge,
+    DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt);
 
 /// <summary>The forms, read from the database each time: a change takes effect at once on every instance.</summary>
 public sealed class FormCatalogue(NpgsqlDataSource database, PurposeCatalogue purposes, OfferCatalogue offers, TimeProvider clock)
 {
-    internal const string Columns = "key, purposes, origins, return_urls, language, fields, created_at, updated_at";
+    internal const string Columns = "key, purposes, origins, return_urls, language, fields, challenge, created_at, updated_at";
 
     /// <summary>The form with this key, or null.</summary>
     public async Task<Form?> FindAsync(string key, CancellationToken cancellation) =>

@@ -44,11 +44,12 @@ public static partial class FormsApi
         ReturnUrls = ["https://museum.example/thank-you"],
         Language = "en",
         Fields = ["firstName"],
+        Challenge = true,
     };
 
     private static readonly FormView Example = new(
         "website", ["newsletter"], ["https://museum.example"], ["https://museum.example/thank-you"], "en", ["firstName"],
-        [new FormNotice("newsletter", 1)], "https://consent.example/signup/website",
+        true, [new FormNotice("newsletter", 1)], "https://consent.example/signup/website",
         new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero), new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero));
 
     /// <summary>What can be set of a form; only <c>purposes</c> is required.</summary>
@@ -72,6 +73,12 @@ public static partial class FormsApi
         /// <summary>What is asked beside the address, at most 10 names of letters, digits, - and _. Nothing else is kept.</summary>
         [MaxLength(MaxFields)]
         public string[]? Fields { get; init; }
+
+        /// <summary>
+        /// True if a browser has to work a little before a sign-up is taken, which keeps programs away: the default is false.
+        /// A website's own server, which signs people up with a key, never has to.
+        /// </summary>
+        public bool? Challenge { get; init; }
     }
 
     /// <summary>A form as the API shows it.</summary>
@@ -81,13 +88,14 @@ public static partial class FormsApi
     /// <param name="ReturnUrls">Where people may be sent afterwards.</param>
     /// <param name="Language">The language it speaks.</param>
     /// <param name="Fields">What is asked beside the address.</param>
+    /// <param name="Challenge">True if a browser has to work a little before a sign-up is taken.</param>
     /// <param name="Notices">The wording it shows now, by purpose.</param>
     /// <param name="Url">Where it is posted to, and where it is served as a page.</param>
     /// <param name="CreatedAt">When it was first put.</param>
     /// <param name="UpdatedAt">When it last changed.</param>
     public sealed record FormView(
         string Key, string[] Purposes, string[] Origins, string[] ReturnUrls, string Language, string[] Fields,
-        IReadOnlyList<FormNotice> Notices, string Url, DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt);
+        bool Challenge, IReadOnlyList<FormNotice> Notices, string Url, DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt);
 
     /// <summary>Which wording is shown for a purpose.</summary>
     /// <param name="Purpose">The purpose's key.</param>
@@ -114,6 +122,7 @@ public static partial class FormsApi
             ReadList("returnUrls", request.ReturnUrls, errors, (path, value) => errors.AcceptUrl(path, value)!),
             ReadLanguage("language", request.Language, PageTexts.DefaultLanguage, errors),
             ReadList("fields", request.Fields, errors, (path, value) => ReadField(path, value, errors)),
+            request.Challenge ?? false,
             now,
             now);
         if (form.Purposes.Length == 0)
@@ -140,11 +149,12 @@ public static partial class FormsApi
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         var stored = await connection.QuerySingleAsync<Form>(new CommandDefinition(
             $"""
-            insert into form (key, purposes, origins, return_urls, language, fields, created_at, updated_at)
-            values (@Key, @Purposes, @Origins, @ReturnUrls, @Language, @Fields, @CreatedAt, @UpdatedAt)
+            insert into form (key, purposes, origins, return_urls, language, fields, challenge, created_at, updated_at)
+            values (@Key, @Purposes, @Origins, @ReturnUrls, @Language, @Fields, @Challenge, @CreatedAt, @UpdatedAt)
             on conflict (key) do update
             set purposes = excluded.purposes, origins = excluded.origins, return_urls = excluded.return_urls,
-                language = excluded.language, fields = excluded.fields, updated_at = excluded.updated_at
+                language = excluded.language, fields = excluded.fields, challenge = excluded.challenge,
+                updated_at = excluded.updated_at
             returning {FormCatalogue.Columns}
             """,
             form,
@@ -187,7 +197,7 @@ public static partial class FormsApi
     }
 
     private static async Task<FormView> ViewAsync(Form form, FormCatalogue forms, PublicUrl publicUrl, CancellationToken cancellation) => new(
-        form.Key, form.Purposes, form.Origins, form.ReturnUrls, form.Language, form.Fields,
+        form.Key, form.Purposes, form.Origins, form.ReturnUrls, form.Language, form.Fields, form.Challenge,
         [
             .. from offer in await forms.OffersAsync(form, form.Language, cancellation)
                where offer.Notice is not null

@@ -19,7 +19,7 @@ internal sealed class SignUpInput(IReadOnlyDictionary<string, string[]> values)
     // People don't see it and browsers don't fill it; what does is a program that fills in everything.
     private const string Trap = "comment";
 
-    private static readonly string[] Reserved = ["address", "purposes", "language", "returnUrl", "age", "guardian", "lang", Trap];
+    private static readonly string[] Reserved = ["address", "purposes", "language", "returnUrl", "age", "guardian", "lang", "challenge", "solution", Trap];
 
     /// <summary>True if the form uses this name for something of its own.</summary>
     public static bool IsReserved(string field) =>
@@ -28,8 +28,15 @@ internal sealed class SignUpInput(IReadOnlyDictionary<string, string[]> values)
     /// <summary>True if a program filled it in.</summary>
     public bool IsTrapped => !string.IsNullOrEmpty(Text(Trap));
 
-    /// <summary>What was sent as the address, valid or not, for the form to show again.</summary>
-    public string? Address => Text("address");
+    /// <summary>The challenge that was worked on, and what it came to, as sent.</summary>
+    public string? Challenge => Text("challenge");
+
+    /// <inheritdoc cref="Challenge" />
+    public string? Solution => Text("solution");
+
+    /// <summary>What was filled in, valid or not, for the form to show again.</summary>
+    public IReadOnlyDictionary<string, string> Texts =>
+        values.Keys.Where(name => Text(name) is not null).ToDictionary(name => name, name => Text(name)!, StringComparer.Ordinal);
 
     /// <summary>The language that was asked for, known or not.</summary>
     public string? Language => Text("language");

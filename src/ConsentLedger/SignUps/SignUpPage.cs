@@ -10,8 +10,8 @@ using Microsoft.Net.Http.Headers;
 namespace ConsentLedger.SignUps;
 
 /// <summary>
-/// The form, on the service's own page and on others': <c>GET</c>, <c>POST</c> and <c>OPTIONS /signup/{form}</c>. Whatever
-/// address is sent, the answer and the work before it are the same.
+/// The form, on the service's own page and on others': <c>GET</c>, <c>POST</c> and <c>OPTIONS /signup/{form}</c>, and
+/// <c>GET /signup/{form}/challenge</c>. Whatever address is sent, the answer and the work before it are the same.
 /// </summary>
 internal static class SignUpPage
 {
@@ -23,10 +23,13 @@ internal static class SignUpPage
     {
         app.MapPage("/signup/{key}", ShowAsync);
         app.MapPost("/signup/{key}", PostAsync).AsPage().WithMetadata(new Microsoft.AspNetCore.Mvc.RequestSizeLimitAttribute(MaxBody)).ExcludeFromDescription();
+        app.MapGet("/signup/{key}/challenge", ChallengeAsync).AsPage().ExcludeFromDescription();
         app.MapMethods("/signup/{key}", [HttpMethods.Options], PreflightAsync).ExcludeFromDescription();
     }
 
-    private static async Task<IResult> ShowAsync(string key, HttpContext context, FormCatalogue forms, CancellationToken cancellation)
+    /// <summary>The page; or for a program that asks for JSON, which the form on another site is made from, what it shows.</summary>
+    private static async Task<IResult> ShowAsync(
+        string key, HttpContext context, FormCatalogue forms, Organisation organisation, PublicUrl publicUrl, CancellationToken cancellation)
     {
         if (await forms.FindAsync(key, cancellation) is not { } form)
         {
@@ -34,13 +37,26 @@ internal static class SignUpPage
         }
 
         var offers = await OffersAsync(context, form, forms, cancellation);
-        return offers.Count == 0 ? Problem.NotFound() : Page(form, offers, null, []);
+        if (offers.Count == 0)
+        {
+            return Problem.NotFound();
+        }
+
+        context.Response.Headers.Append(HeaderNames.Vary, HeaderNames.Accept);
+        if (!Site.IsForScript(context.Request))
+        {
+            return Page(context, form, offers, publicUrl);
+        }
+
+        return Allow(context, form, publicUrl)
+            ? FormDescription.Of(form, offers, PageTexts.For(context.Request), organisation, publicUrl).ToResult(context)
+            : new Problem(ProblemType.OriginNotAllowed);
     }
 
     /// <summary>Takes a sign-up. It is durable before this answers, and looked into after.</summary>
     private static async Task<IResult> PostAsync(
-        string key, HttpContext context, FormCatalogue forms, SignUpStore store, SignUpWorker worker, NetworkLimit limit, PublicUrl publicUrl,
-        CancellationToken cancellation)
+        string key, HttpContext context, FormCatalogue forms, SignUpStore store, SignUpWorker worker, Challenges challenges, NetworkLimit limit,
+        PublicUrl publicUrl, CancellationToken cancellation)
     {
         if (await forms.FindAsync(key, cancellation) is not { } form)
         {
@@ -71,11 +87,19 @@ internal static class SignUpPage
         var isForPerson = Site.IsForPerson(request) && !request.HasJsonContentType();
         if (signUp is null)
         {
-            return isForPerson ? Page(form, offers, input, WhatIsWrong(errors)) : errors.ToProblem();
+            return isForPerson ? Page(context, form, offers, publicUrl, input, returnUrl, WhatIsWrong(errors)) : errors.ToProblem();
         }
 
         if (!input.IsTrapped)
         {
+            var answer = form.Challenge ? await challenges.TakeAsync(form, input, context, cancellation) : ChallengeAnswer.Counts;
+            if (answer != ChallengeAnswer.Counts)
+            {
+                return isForPerson ? Page(context, form, offers, publicUrl, input, returnUrl, again: answer, byHand: challenges.MakeByHand(form))
+                    : answer == ChallengeAnswer.TooMany ? new Problem(ProblemType.RateLimited)
+                    : Problem.Invalid(answer == ChallengeAnswer.Unsolved ? "solution" : "challenge", Challenges.Explain(answer, form));
+            }
+
             await store.ReceiveAsync(signUp, id: null, CancellationToken.None);
             worker.Wake();
         }
@@ -83,6 +107,24 @@ internal static class SignUpPage
         return !isForPerson ? TypedResults.Accepted((string?)null, new SignUpAccepted())
             : returnUrl is null ? new PageResult<CheckYourMail>()
             : new SeeOther(returnUrl);
+    }
+
+    /// <summary>Something to work on. Nothing is kept of it.</summary>
+    private static async Task<IResult> ChallengeAsync(
+        string key, HttpContext context, FormCatalogue forms, Challenges challenges, PublicUrl publicUrl, CancellationToken cancellation)
+    {
+        if (await forms.FindAsync(key, cancellation) is not { } form)
+        {
+            return Problem.NotFound();
+        }
+
+        if (!Allow(context, form, publicUrl))
+        {
+            return new Problem(ProblemType.OriginNotAllowed);
+        }
+
+        var challenge = challenges.Make(form);
+        return TypedResults.Ok(new ChallengeView(challenge.Text, challenge.Bits, challenge.ExpiresAt));
     }
 
     /// <summary>What a browser asks before it sends JSON from another site.</summary>
@@ -155,17 +197,37 @@ internal static class SignUpPage
         return forms.OffersAsync(form, PageTexts.For(context.Request).Language, cancellation);
     }
 
-    private static PageResult<SignUpForm> Page(Form form, IReadOnlyList<Offer> offers, SignUpInput? input, List<string> wrong) => new(
-        new
+    /// <summary>
+    /// The form, empty or as it was filled in. One that asks for work has the one script that does it; it works without, too
+    /// (see <see cref="Challenges"/>).
+    /// </summary>
+    private static PageResult<SignUpForm> Page(
+        HttpContext context, Form form, IReadOnlyList<Offer> offers, PublicUrl publicUrl, SignUpInput? input = null, string? returnUrl = null,
+        List<string>? wrong = null, ChallengeAnswer? again = null, Challenge? byHand = null)
+    {
+        if (form.Challenge)
         {
-            Offers = offers,
-            form.Fields,
-            Age = offers.Max(offer => offer.Purpose.MinimumAge) is { } age and > 0 ? age.ToString(CultureInfo.InvariantCulture) : null,
-            Wrong = wrong,
-            input?.Address,
-            Chosen = input?.Purposes,
-        },
-        wrong.Count == 0 ? StatusCodes.Status200OK : StatusCodes.Status400BadRequest);
+            PageHeaders.AllowOwnScripts(context);
+        }
+
+        return new PageResult<SignUpForm>(
+            new
+            {
+                Offers = offers,
+                form.Fields,
+                Age = offers.Max(offer => offer.Purpose.MinimumAge) is { } age and > 0 ? age.ToString(CultureInfo.InvariantCulture) : null,
+                Wrong = wrong ?? [],
+                Given = input?.Texts,
+                Chosen = input?.Purposes,
+                ReturnUrl = returnUrl,
+                Script = form.Challenge ? EmbedScript.PathOn(publicUrl) : null,
+                ByHand = byHand?.Text,
+                Again = again is null ? null : again == ChallengeAnswer.TooMany ? "signup.step.busy" : "signup.step.text",
+            },
+            again == ChallengeAnswer.TooMany ? StatusCodes.Status429TooManyRequests
+            : wrong is not null ? StatusCodes.Status400BadRequest
+            : StatusCodes.Status200OK);
+    }
 
     private static List<string> WhatIsWrong(InputErrors errors)
     {
@@ -192,3 +254,9 @@ internal static class SignUpPage
         }
     }
 }
+
+/// <summary>Something to work on before a form is sent: find the smallest number that solves it, and send both along.</summary>
+/// <param name="Challenge">Goes before the number, with a dot between; and back as it is, as <c>challenge</c>.</param>
+/// <param name="Bits">With how many zero bits the SHA-256 of that has to begin; the number goes back as <c>solution</c>.</param>
+/// <param name="ExpiresAt">Until when it is taken, once.</param>
+public sealed record ChallengeView(string Challenge, int Bits, DateTimeOffset ExpiresAt);

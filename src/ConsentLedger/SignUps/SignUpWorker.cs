@@ -196,6 +196,7 @@ internal sealed partial class SignUpWorker(
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(new CommandDefinition(
             "delete from sign_up where received_at < @outlived", new { outlived = Now - Kept }, cancellationToken: cancellation));
+        await Challenges.DeleteOutlivedAsync(connection, Now, cancellation);
         nextCleanup = Now + Cleanup;
     }
 

@@ -17,6 +17,8 @@ public static class SignUpsApi
     public static IServiceCollection AddSignUps(this IServiceCollection services) =>
         services
             .AddSingleton<FormCatalogue>()
+            .AddSingleton<Challenges>()
+            .AddSingleton<ByHandLimit>()
             .AddSingleton<SignUpWorker>()
             .AddSingleton<IPersonalRecords, SignUpRecords>()
             .AddHostedService(provider => provider.GetRequiredService<SignUpWorker>());
@@ -32,6 +34,7 @@ public static class SignUpsApi
             .WithExample(Example, new SignUpAccepted())
             .WithName("SignUp").WithTags("Sign-ups").WithSummary("Signs somebody up by a form of the website's own");
         app.MapSignUpPage();
+        app.MapEmbed();
     }
 
     private static readonly SignUpRequest Example = new()

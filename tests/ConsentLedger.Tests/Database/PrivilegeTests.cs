@@ -39,6 +39,7 @@ public sealed class PrivilegeTests(TestDatabase databases)
         ["soft_bounce"] = ("delete insert select update(cleared)", "delete select"),
         ["subscriber"] = ("insert select update(recorded_at)", "delete select update(recorded_at)"),
         ["suppression"] = ("insert select", "insert select"),
+        ["used_challenge"] = ("delete insert select", ""),
     };
 
     [Fact]

@@ -29,6 +29,14 @@ internal static partial class SignUpScene
     public static async Task FormAsync(this TestService service, string language = "en", params string[] purposes) =>
         (await service.PutAsync("/v1/forms/website", Form(language, purposes))).IsSuccessStatusCode.ShouldBeTrue();
 
+    /// <summary>A form that asks for some work first.</summary>
+    public static async Task ChallengingFormAsync(this TestService service, string key = "website")
+    {
+        var form = Form();
+        form["challenge"] = true;
+        (await service.PutAsync($"/v1/forms/{key}", form)).IsSuccessStatusCode.ShouldBeTrue();
+    }
+
     public static JsonObject Form(string language = "en", params string[] purposes) => new()
     {
         ["purposes"] = new JsonArray([.. (purposes.Length == 0 ? ["newsletter"] : purposes).Select(key => (JsonNode)key)]),
