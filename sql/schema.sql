@@ -264,6 +264,21 @@ comment on table outbox is 'One row an event, until the leader has given it its 
 purged event still gets its place.';
 grant insert, select on outbox to consentledger_service;
 
+create table preference_request (
+    subscriber_id uuid not null,
+    request_id uuid not null,
+    details bytea not null,
+    attempts integer not null default 0,
+    next_attempt_at timestamp with time zone not null,
+    requested_at timestamp with time zone not null,
+    constraint preference_request_pk PRIMARY KEY (subscriber_id, request_id)
+);
+CREATE INDEX preference_request_due ON consentledger.preference_request USING btree (next_attempt_at, request_id);
+comment on table preference_request is 'Somebody asked for the link to their choices. Gone as soon as it was looked into, a day later at most.';
+comment on column preference_request.details is 'Sealed: the address as it was typed, and the language.';
+grant delete, select on preference_request to consentledger_purge;
+grant delete, insert, select, update on preference_request to consentledger_service;
+
 create table purge_record (
     subscriber_id uuid not null,
     run_id uuid not null,

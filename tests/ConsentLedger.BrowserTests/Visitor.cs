@@ -43,6 +43,14 @@ internal sealed class Visitor : IAsyncDisposable
         await Page.WaitForLoadStateAsync();
     }
 
+    /// <summary>Does what follows a link, and waits for the page it leads to.</summary>
+    public async Task FollowAsync(Func<Task> act)
+    {
+        var answer = await Page.RunAndWaitForResponseAsync(act, response => response.Request is { IsNavigationRequest: true, Method: "GET" });
+        await answer.FinishedAsync();
+        await Page.WaitForLoadStateAsync();
+    }
+
     /// <summary>What stands on whatever has the focus.</summary>
     public Task<string> FocusedTextAsync() => Page.Locator(":focus").InnerTextAsync();
 

@@ -13,7 +13,8 @@ public static class ChoicePages
             .AddSingleton<SignUpMails>()
             .AddSingleton<Confirmations>()
             .AddSingleton<NetworkLimit>()
-            .AddSingleton<Withdrawals>();
+            .AddSingleton<Withdrawals>()
+            .AddSingleton<Undoing>();
 
     /// <summary>Maps the confirmation link. Wrong settings are found here, at the start.</summary>
     public static void MapChoices(this WebApplication app)

@@ -28,6 +28,13 @@ internal sealed class Confirmations(
     NpgsqlDataSource database, SignUpStore store, SignUpMails mails, OfferCatalogue offered, LedgerStore ledger, SubscriberIds subscribers,
     PurposeCatalogue purposes, TimeProvider clock)
 {
+    /// <summary>
+    /// True if asking for this purpose counts only once it is confirmed from the address itself: where the purpose says so,
+    /// and where the person has said no before, or may have, because whoever asks may be somebody else.
+    /// </summary>
+    public static bool AreNeededFor(Purpose purpose, SubscriberState state) =>
+        purpose.DoubleOptIn || state.HasObjected || (state.Purpose is { } last && (last.Kind.Refuses() || last.Kind == EventKind.Requested));
+
     /// <summary>How a link stands and what it is about. Writes nothing.</summary>
     public async Task<(LinkStatus Status, IReadOnlyList<Offer> Asked)> LookAsync(ConfirmToken link, CancellationToken cancellation)
     {
@@ -66,7 +73,9 @@ internal sealed class Confirmations(
             return LinkStatus.Closed;
         }
 
+        // Whoever recorded the request may have had a faster clock; the answer to it can't be older than it.
         var now = Instant.Of(clock.GetUtcNow());
+        var occurredAt = now > row.ReceivedAt ? now : row.ReceivedAt;
         foreach (var offer in offers)
         {
             var address = Address.Parse(signUp.Address, provider: null);
@@ -77,7 +86,7 @@ internal sealed class Confirmations(
                 Kind = EventKind.Given,
                 NoticeVersion = offer.Notice?.Version,
                 Source = signUp.Source,
-                OccurredAt = now,
+                OccurredAt = occurredAt,
                 Evidence = EvidenceOf(row, signUp, offer, visitor),
             };
             await purposes.MarkInUseAsync(offer.Purpose, now, cancellation);
@@ -137,16 +146,16 @@ internal sealed class Confirmations(
         var details = new Dictionary<string, object?>
         {
             ["how"] = "double-opt-in",
-            ["form"] = signUp.Form,
             ["request"] = request.ToString(),
             ["requestedAt"] = Instant.Format(row.ReceivedAt),
         };
+        SignUp.Add(details, "form", signUp.Form);
         SignUp.Add(details, "ip", visitor.Ip);
         SignUp.Add(details, "userAgent", visitor.UserAgent);
         SignUp.Add(details, "noticeDigest", offer.Notice?.Digest);
         return Evidence.Of(
             details,
-            sourceReference: $"form {signUp.Form}",
+            sourceReference: signUp.Reference,
             sourceUrl: signUp.Url,
             guardian: signUp.Guardian is null ? null : new Dictionary<string, object?> { ["address"] = signUp.Guardian, ["confirmed"] = true });
     }

@@ -10,8 +10,10 @@ using Npgsql;
 
 namespace ConsentLedger.Choices;
 
-/// <summary>Somebody signed up: all that is needed to look into it, and to show later how it came about.</summary>
-/// <param name="Form">The form's key.</param>
+/// <summary>
+/// Somebody asked to hear about something: all that is needed to look into it, and to show later how it came about.
+/// </summary>
+/// <param name="Form">The form's key; null for the preference centre.</param>
 /// <param name="Address">The address, as given.</param>
 /// <param name="Guardian">The guardian's, for a child; null otherwise.</param>
 /// <param name="Language">The language to write in.</param>
@@ -22,23 +24,28 @@ namespace ConsentLedger.Choices;
 /// <param name="UserAgent">What the browser called itself.</param>
 /// <param name="Fields">The form's own fields, as filled in.</param>
 internal sealed record SignUp(
-    string Form, string Address, string? Guardian, string Language, IReadOnlyList<Choice> Choices, SourceKind Source, string? Url, string? Ip,
+    string? Form, string Address, string? Guardian, string Language, IReadOnlyList<Choice> Choices, SourceKind Source, string? Url, string? Ip,
     string? UserAgent, IReadOnlyDictionary<string, string> Fields)
 {
     /// <summary>Whose address confirms.</summary>
     [JsonIgnore]
     public Address Recipient => Subscribers.Address.Parse(Guardian ?? Address, provider: null);
 
+    /// <summary>What the source is called.</summary>
+    [JsonIgnore]
+    public string? Reference => Form is null ? null : $"form {Form}";
+
     /// <summary>What is kept with the request for consent (FACTS 26, 44).</summary>
     public Evidence? Evidence(Offer? offer) => Ledger.Evidence.Of(
         Details(offer),
-        sourceReference: $"form {Form}",
+        sourceReference: Reference,
         sourceUrl: Url,
         guardian: Guardian is null ? null : new Dictionary<string, object?> { ["address"] = Guardian });
 
     private Dictionary<string, object?> Details(Offer? offer)
     {
-        var details = new Dictionary<string, object?> { ["form"] = Form, ["language"] = Language };
+        var details = new Dictionary<string, object?> { ["language"] = Language };
+        Add(details, "form", Form);
         Add(details, "ip", Ip);
         Add(details, "userAgent", UserAgent);
         Add(details, "noticeDigest", offer?.Notice?.Digest);
@@ -96,6 +103,25 @@ internal sealed class SignUpStore(NpgsqlDataSource database, Sealer sealer, Subs
                     cancellationToken: token));
             },
             cancellation);
+    }
+
+    /// <summary>
+    /// Writes down, in the connection's transaction, a request that is put to somebody in the same transaction: by whoever
+    /// knows already that it may be.
+    /// </summary>
+    public async Task<SignUpRow> AskAsync(
+        NpgsqlConnection connection, SubscriberId subscriber, SignUp signUp, DateTimeOffset at, CancellationToken cancellation)
+    {
+        var row = new SignUpRow(subscriber.Value, Guid.CreateVersion7(at), "asked", null, 0, at);
+        row = row with { Details = Seal(row.SubscriberId, row.SignUpId, signUp) };
+        await connection.ExecuteAsync(new CommandDefinition(
+            """
+            insert into sign_up (subscriber_id, sign_up_id, status, details, next_attempt_at, received_at)
+            values (@SubscriberId, @SignUpId, 'asked', @Details, @ReceivedAt, @ReceivedAt)
+            """,
+            row,
+            cancellationToken: cancellation));
+        return row;
     }
 
     /// <summary>What a row says; only rows that are open say anything.</summary>

@@ -13,21 +13,33 @@ public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, K
     /// Appends a <c>withdrawn</c> event, unless the person has said no already. When this returns, the answer to a check
     /// is no, and durably so; when it throws, nothing was written and it may be called again.
     /// </summary>
+    /// <returns>
+    /// What undoes it, for a while; null where nothing was ended. Only the call that ended the consent gets it, so that
+    /// nobody else who holds the link can take back a no that was said before.
+    /// </returns>
     /// <remarks>
     /// One state is withdrawn from once. The event's id follows from the event the state rests on, so that any number
     /// of requests at once that see the same state agree on one id, and the primary key lets one of them in; who comes
     /// later sees the refusal and writes nothing. After a new consent the same link makes a new event.
     /// </remarks>
-    public async Task ApplyAsync(Withdrawal withdrawal, CancellationToken cancellation)
+    public async Task<UndoToken?> ApplyAsync(Withdrawal withdrawal, CancellationToken cancellation)
     {
-        var answered = await FindStateAsync(withdrawal.Link, cancellation);
-        if (answered?.Kind.Refuses() != true)
+        var states = await ledger.ReadStatesAsync(withdrawal.Link.Subscriber, cancellation);
+        var answered = StateOf(withdrawal.Link, states);
+        if (answered?.Kind.Refuses() == true)
         {
-            // Whoever recorded the consent may have had a faster clock; a no that was said to it can't be older than it.
-            var at = Instant.Of(withdrawal.At);
-            var occurredAt = answered?.Since >= at ? answered.Value.Since.AddMicroseconds(1) : at;
-            await AppendAsync(withdrawal, answered, IdFor(withdrawal.Link, answered), occurredAt, cancellation);
+            return null;
         }
+
+        // Whoever recorded the consent may have had a faster clock; a no that was said to it can't be older than it.
+        var at = Instant.Of(withdrawal.At);
+        var occurredAt = answered?.Since >= at ? answered.Value.Since.AddMicroseconds(1) : at;
+        var id = IdFor(withdrawal.Link, answered);
+        var outcome = await AppendAsync(withdrawal, answered, id, occurredAt, cancellation);
+        return outcome == AppendOutcome.Appended && answered is { } ended && withdrawal.How != WithdrawalWay.OneClick
+            && await PermittedAsync(ended, states, at, cancellation)
+            ? new UndoToken(withdrawal.Link.Subscriber, id, ended.EventId, at + UndoToken.Lifetime)
+            : null;
     }
 
     /// <summary>
@@ -38,7 +50,7 @@ public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, K
     /// </summary>
     public async Task ApplyKeptAsync(Guid record, Withdrawal withdrawal, CancellationToken cancellation)
     {
-        var answered = await FindStateAsync(withdrawal.Link, cancellation);
+        var answered = StateOf(withdrawal.Link, await ledger.ReadStatesAsync(withdrawal.Link.Subscriber, cancellation));
         if (answered?.Kind.Refuses() != true)
         {
             // Clocks differ by minutes at most: what is later than that was given after the no was said.
@@ -49,13 +61,17 @@ public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, K
         }
     }
 
-    private async Task<ConsentState?> FindStateAsync(UnsubscribeToken link, CancellationToken cancellation)
+    private static ConsentState? StateOf(UnsubscribeToken link, IReadOnlyList<ConsentState> states) =>
+        states.Where(state => state.Purpose == link.Purpose).Select(state => (ConsentState?)state).SingleOrDefault();
+
+    /// <summary>True if messages were allowed until it was taken back; only then is there anything to undo.</summary>
+    private async Task<bool> PermittedAsync(ConsentState ended, IReadOnlyList<ConsentState> states, DateTimeOffset at, CancellationToken cancellation)
     {
-        var states = await ledger.ReadStatesAsync(link.Subscriber, cancellation);
-        return states.Where(state => state.Purpose == link.Purpose).Select(state => (ConsentState?)state).SingleOrDefault();
+        var before = states.Where(state => state.Purpose.IsFacet).Append(ended).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+        return ended.Kind.Permits() && await purposes.FindAsync(ended.Purpose, cancellation) is { } purpose && before.Decide(purpose.Terms, at).Allowed;
     }
 
-    private async Task AppendAsync(
+    private async Task<AppendOutcome> AppendAsync(
         Withdrawal withdrawal, ConsentState? answered, EventId id, DateTimeOffset occurredAt, CancellationToken cancellation)
     {
         var (purpose, subscriber) = withdrawal.Link;
@@ -72,19 +88,19 @@ public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, K
             Purpose = purpose,
             Kind = EventKind.Withdrawn,
             Basis = answered?.Basis,
-            Source = SourceKind.UnsubscribeLink,
+            Source = withdrawal.How == WithdrawalWay.PreferenceCentre ? SourceKind.PreferenceCentre : SourceKind.UnsubscribeLink,
             OccurredAt = occurredAt,
             RecordedAt = Instant.Of(clock.GetUtcNow()),
             Evidence = EvidenceOf(withdrawal),
         };
 
         // A conflict is another request that withdrew from the same state a moment earlier, or this one before: done either way.
-        await ledger.AppendAsync(withdrawn, address: null, cancellation);
+        return await ledger.AppendAsync(withdrawn, address: null, cancellation);
     }
 
     private static Evidence? EvidenceOf(Withdrawal withdrawal)
     {
-        var evidence = new Dictionary<string, object?> { ["how"] = Label<UnsubscribeWay>.Of(withdrawal.How) };
+        var evidence = new Dictionary<string, object?> { ["how"] = Label<WithdrawalWay>.Of(withdrawal.How) };
         if (withdrawal.Ip is { } ip)
         {
             evidence.Add("ip", ip);

@@ -9,6 +9,7 @@ using ConsentLedger.Http;
 using ConsentLedger.Mail;
 using ConsentLedger.Pages;
 using ConsentLedger.PersonalData;
+using ConsentLedger.Preferences;
 using ConsentLedger.Purposes;
 using ConsentLedger.Retention;
 using ConsentLedger.Security;
@@ -53,6 +54,7 @@ public static class LedgerService
             .AddSignUps()
             .AddFeedback()
             .AddRequests()
+            .AddPreferences()
             .AddSetup()
             .AddLedgerMetrics()
             .AddOpenApiDocumentation();
@@ -79,6 +81,7 @@ public static class LedgerService
         app.MapUnsubscribe();
         app.MapSignUps();
         app.MapFeedback();
+        app.MapPreferences();
         app.MapRetention();
         app.MapSubjectRights();
         app.MapMail();

@@ -1,4 +1,5 @@
 using System.Collections.Frozen;
+using System.Globalization;
 using System.Reflection;
 using System.Text.Json;
 using ConsentLedger.Http;
@@ -49,6 +50,9 @@ public sealed class PageTexts
 
         return text;
     }
+
+    /// <summary>A day in words: 22 November 2026. Of UTC, which is the ledger's.</summary>
+    public string Day(DateTimeOffset time) => time.UtcDateTime.ToString("d MMMM yyyy", CultureInfo.GetCultureInfo(Language));
 
     /// <summary>A problem's title. Its English is <see cref="ProblemType"/>'s own, which the API answers with.</summary>
     public string TitleOf(ProblemType problem) => texts.GetValueOrDefault($"problem.{problem.Slug}", problem.Title);

@@ -130,8 +130,7 @@ internal sealed partial class SignUpWorker(
             }
             else if (!state.IsSuppressed && !state.IsRestricted && !state.HasObjected && !offer.Purpose.Terms.HasEnded(now))
             {
-                var mayHaveRefused = state.Purpose is { } last && (last.Kind.Refuses() || last.Kind == EventKind.Requested);
-                var alone = !offer.Purpose.DoubleOptIn && signUp.Guardian is null && !mayHaveRefused;
+                var alone = signUp.Guardian is null && !Confirmations.AreNeededFor(offer.Purpose, state);
                 (alone ? direct : asked).Add(offer);
             }
         }

@@ -23,7 +23,7 @@ internal sealed class SpoolRecords(WithdrawalSpool spool, PurposeCatalogue purpo
         var keys = await purposes.KeysAsync(cancellation);
         foreach (var (_, kept) in spool.Find(subscriber))
         {
-            yield return new SpoolRecord(kept.At, keys.GetValueOrDefault(kept.Link.Purpose), Label<UnsubscribeWay>.Of(kept.How), kept.Ip, kept.UserAgent);
+            yield return new SpoolRecord(kept.At, keys.GetValueOrDefault(kept.Link.Purpose), Label<WithdrawalWay>.Of(kept.How), kept.Ip, kept.UserAgent);
         }
     }
 

@@ -35,6 +35,7 @@ public static class UnsubscribePage
             .AsPage()
             .Refuses(ProblemType.Validation, ProblemType.NotFound, ProblemType.PayloadTooLarge)
             .WithName("Unsubscribe").WithSummary("Withdraws, in one click");
+        app.MapUndo();
     }
 
     /// <summary>The page with the button. Link scanners fetch it, so it changes nothing and shows nothing of anybody (FACTS 5, 65).</summary>
@@ -63,11 +64,12 @@ public static class UnsubscribePage
             return Problem.Invalid("body", $"This is a form that says {UnsubscribeHeaders.OneClick}, and nothing else.");
         }
 
-        var how = field == OneClick ? UnsubscribeWay.OneClick : UnsubscribeWay.Page;
+        var how = field == OneClick ? WithdrawalWay.OneClick : WithdrawalWay.Page;
         var withdrawal = Withdrawal.From(context, link, how, clock.GetUtcNow());
+        UndoToken? undo = null;
         try
         {
-            await database.ShortWork.ExecuteAsync(async token => await withdrawals.ApplyAsync(withdrawal, token), CancellationToken.None);
+            undo = await database.ShortWork.ExecuteAsync(async token => await withdrawals.ApplyAsync(withdrawal, token), CancellationToken.None);
         }
         catch (Exception fault) when (fault is NpgsqlException || DatabaseResilience.MeansAway(fault))
         {
@@ -76,9 +78,9 @@ public static class UnsubscribePage
             await spool.KeepAsync(withdrawal);
         }
 
-        return how == UnsubscribeWay.OneClick
+        return how == WithdrawalWay.OneClick
             ? TypedResults.Text(OneClickAnswer, "text/plain; charset=utf-8")
-            : new PageResult<UnsubscribeDone>(new { Purpose = await FindNameAsync(link, purposes, database, cancellation) });
+            : new PageResult<UnsubscribeDone>(new { Purpose = await FindNameAsync(link, purposes, database, cancellation), Undo = undo?.Sign(keys) });
     }
 
     /// <summary>What a token says, if it is one of ours for a purpose.</summary>

@@ -63,7 +63,7 @@ public sealed partial class WithdrawalSpool : IDisposable
     {
         var id = Guid.CreateVersion7(withdrawal.At);
         var record = new Record(
-            withdrawal.Link.Purpose.Value, withdrawal.Link.Subscriber.Value, withdrawal.At, Label<UnsubscribeWay>.Of(withdrawal.How),
+            withdrawal.Link.Purpose.Value, withdrawal.Link.Subscriber.Value, withdrawal.At, Label<WithdrawalWay>.Of(withdrawal.How),
             withdrawal.Ip, withdrawal.UserAgent);
         var content = sealer.Seal(JsonSerializer.SerializeToUtf8Bytes(record), SealedPlace.Of(Place, id));
         await Task.Run(() => DurableFile.Write(PathOf(id), content));
@@ -135,7 +135,7 @@ public sealed partial class WithdrawalSpool : IDisposable
         try
         {
             var record = JsonSerializer.Deserialize<Record>(sealer.Open(File.ReadAllBytes(path), SealedPlace.Of(Place, id)));
-            return record is null || !Label<UnsubscribeWay>.TryParse(record.How, out var how)
+            return record is null || !Label<WithdrawalWay>.TryParse(record.How, out var how)
                 ? null
                 : new Withdrawal(
                     new UnsubscribeToken(new PurposeId(record.Purpose), new SubscriberId(record.Subscriber)), record.At, how, record.Ip, record.UserAgent);

@@ -29,6 +29,7 @@ public sealed class PrivilegeTests(TestDatabase databases)
         ["mail_outbox"] = ("delete insert select update", "delete select"),
         ["notice"] = ("insert select", ""),
         ["outbox"] = ("insert select", ""),
+        ["preference_request"] = ("delete insert select update", "delete select"),
         ["purge_record"] = ("select", "insert select"),
         ["purge_run"] = ("insert(dry_run requested_at run_id scheduled_for trigger) select update(expired)", "select update"),
         ["purpose"] = ("insert select update", "select"),

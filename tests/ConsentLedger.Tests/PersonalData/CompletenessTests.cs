@@ -5,6 +5,7 @@ using ConsentLedger.Mail;
 using ConsentLedger.Purposes;
 using ConsentLedger.Subscribers;
 using ConsentLedger.Tests.Hosting;
+using ConsentLedger.Tests.Preferences;
 using ConsentLedger.Tests.SignUps;
 using ConsentLedger.Tests.Unsubscribe;
 using ConsentLedger.Unsubscribe;
@@ -158,6 +159,7 @@ public sealed class CompletenessTests(TestDatabase databases)
         await service.PostAsync("/v1/requests", new JsonObject { ["kind"] = "access", ["address"] = UnsubscribeScene.Ada, ["channel"] = $"{Marker}Channel", ["note"] = $"{Marker}Request" }).ReadAsync(System.Net.HttpStatusCode.Created);
         await service.FormAsync();
         (await service.SignUpAsync(UnsubscribeScene.Ada, ("firstName", $"{Marker}SignUp"))).IsSuccessStatusCode.ShouldBeTrue();
+        (await service.AskForLinkAsync()).IsSuccessStatusCode.ShouldBeTrue();
         await using (var connection = await service.Database.Service.OpenConnectionAsync(TestContext.Current.CancellationToken))
         {
             await service.Services.GetRequiredService<MailOutbox>().EnqueueAsync(
@@ -169,7 +171,7 @@ public sealed class CompletenessTests(TestDatabase databases)
         var folder = Directory.CreateDirectory(Path.Combine(service.DataDirectory, "mail"));
         await File.WriteAllTextAsync(Path.Combine(folder.FullName, "one.eml"), $"To: {UnsubscribeScene.Ada}\r\nSubject: A copy\r\n\r\nHello", TestContext.Current.CancellationToken);
         await service.Services.GetRequiredService<WithdrawalSpool>().KeepAsync(
-            new Withdrawal(new UnsubscribeToken(new PurposeId(1), id), TestService.Start, UnsubscribeWay.Page, "192.0.2.7", $"{Marker}Spool"));
+            new Withdrawal(new UnsubscribeToken(new PurposeId(1), id), TestService.Start, WithdrawalWay.Page, "192.0.2.7", $"{Marker}Spool"));
         return service;
     }
 }

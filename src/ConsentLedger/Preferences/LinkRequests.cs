@@ -1,0 +1,198 @@
+using System.Text.Json;
+using System.Threading.Channels;
+using ConsentLedger.Choices;
+using ConsentLedger.Database;
+using ConsentLedger.Ledger;
+using ConsentLedger.Mail;
+using ConsentLedger.Pages;
+using ConsentLedger.Security;
+using ConsentLedger.Subscribers;
+using Dapper;
+using Npgsql;
+
+namespace ConsentLedger.Preferences;
+
+/// <summary>
+/// Mails people the link to their choices. A request is durable before it is answered, and looked into after: its mail is
+/// queued, and the request gone, in one transaction; a crash leaves the request for the next look.
+/// </summary>
+/// <remarks>
+/// Who gets a mail: an address something is known of. Not one that is suppressed or restricted: nothing at all goes there. Who
+/// objected to direct marketing does get it: this is no marketing but the answer to a question asked from this very address,
+/// or in its name; and an objection must not take from somebody the way to see what it did, or to take it back. A stranger
+/// who types in the address again and again causes <see cref="PerDay"/> mails and no more.
+/// </remarks>
+internal sealed partial class LinkRequests(
+    NpgsqlDataSource database, Sealer sealer, LedgerStore ledger, MailOutbox outbox, Organisation organisation, PublicUrl publicUrl, KeyRing keys,
+    TimeProvider clock, ILogger<LinkRequests> log) : BackgroundService
+{
+    /// <summary>How many such mails a day go to one address.</summary>
+    public const int PerDay = 3;
+
+    internal const string Columns = "subscriber_id, request_id, details, attempts, requested_at";
+
+    private const string Table = "preference_request";
+    private const string MailKind = "preference-link";
+    private const int MaxDoublings = 7;
+    private static readonly TimeSpan Look = TimeSpan.FromSeconds(5);
+
+    // Who has waited a day for a link has asked again.
+    private static readonly TimeSpan Kept = TimeSpan.FromDays(1);
+
+    private readonly Channel<bool> woken = System.Threading.Channels.Channel.CreateBounded<bool>(
+        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+
+    /// <summary>
+    /// Writes a request down; it is durable when this returns. The same work for everybody, known or not.
+    /// </summary>
+    /// <param name="subscriber">Whose link.</param>
+    /// <param name="typed">The address as somebody typed it; null if all there is is an old link.</param>
+    /// <param name="language">The language to write in.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public async Task ReceiveAsync(SubscriberId subscriber, Address? typed, string language, CancellationToken cancellation)
+    {
+        var now = Now;
+        var id = Guid.CreateVersion7(now);
+        var details = sealer.Seal(JsonSerializer.SerializeToUtf8Bytes(new Said(typed?.Given, language)), SealedPlace.Of(Table, subscriber.Value, id));
+        await DatabaseResilience.Repeatable.ExecuteAsync(
+            async token =>
+            {
+                await using var connection = await database.OpenConnectionAsync(token);
+                return await connection.ExecuteAsync(new CommandDefinition(
+                    """
+                    insert into preference_request (subscriber_id, request_id, details, next_attempt_at, requested_at)
+                    values (@subscriber, @id, @details, @now, @now)
+                    on conflict (subscriber_id, request_id) do nothing
+                    """,
+                    new { subscriber = subscriber.Value, id, details, now },
+                    cancellationToken: token));
+            },
+            cancellation);
+        woken.Writer.TryWrite(true);
+    }
+
+    /// <summary>What a request says.</summary>
+    public Said Open(Row row) => JsonSerializer.Deserialize<Said>(sealer.Open(row.Details, SealedPlace.Of(Table, row.SubscriberId, row.RequestId)))!;
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                while (await LookIntoNextAsync(stoppingToken))
+                {
+                    // Until there is none left.
+                }
+            }
+            catch (NpgsqlException away) when (DatabaseResilience.IsAway(away))
+            {
+                LogAway(away.GetType().Name, away.SqlState);
+            }
+            catch (Exception defect) when (defect is not OperationCanceledException)
+            {
+                LogDefect(defect);
+            }
+
+            using var waiting = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
+            await Task.WhenAny(woken.Reader.WaitToReadAsync(waiting.Token).AsTask(), Task.Delay(Look, clock, waiting.Token));
+            await waiting.CancelAsync();
+            woken.Reader.TryRead(out _);
+        }
+    }
+
+    private async Task<bool> LookIntoNextAsync(CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        Row? row;
+        await using (var transaction = await connection.BeginTransactionAsync(cancellation))
+        {
+            row = await connection.QuerySingleOrDefaultAsync<Row?>(new CommandDefinition(
+                $"""
+                select {Columns} from preference_request
+                where next_attempt_at <= @now
+                order by next_attempt_at, request_id
+                limit 1
+                for update skip locked
+                """,
+                new { now = Now },
+                cancellationToken: cancellation));
+            if (row is null)
+            {
+                return false;
+            }
+
+            try
+            {
+                await LookIntoAsync(connection, row, cancellation);
+                await connection.ExecuteAsync(new CommandDefinition(
+                    "delete from preference_request where subscriber_id = @SubscriberId and request_id = @RequestId", row, cancellationToken: cancellation));
+                await transaction.CommitAsync(cancellation);
+                outbox.Wake();
+                return true;
+            }
+            catch (Exception fault) when (fault is not OperationCanceledException && fault is not NpgsqlException { IsTransient: true })
+            {
+                LogPutOff(row.RequestId, fault);
+            }
+        }
+
+        // One that can't be looked into must not stand in the way of the others.
+        await connection.ExecuteAsync(new CommandDefinition(
+            """
+            update preference_request set attempts = attempts + 1, next_attempt_at = @next where subscriber_id = @SubscriberId and request_id = @RequestId;
+            delete from preference_request where subscriber_id = @SubscriberId and request_id = @RequestId and requested_at < @outlived
+            """,
+            new { next = Now.AddMinutes(Math.Pow(2, Math.Min(row.Attempts, MaxDoublings))), outlived = Now - Kept, row.SubscriberId, row.RequestId },
+            cancellationToken: cancellation));
+        return true;
+    }
+
+    private async Task LookIntoAsync(NpgsqlConnection connection, Row row, CancellationToken cancellation)
+    {
+        var subscriber = new SubscriberId(row.SubscriberId);
+        var details = Open(row);
+        await SignUpStore.LockAsync(connection, subscriber, subscriber, cancellation);
+        var states = await ledger.ReadStatesAsync(subscriber, cancellation);
+        var (known, _) = await ledger.FindSubscriberAsync(subscriber, cancellation);
+        var facets = states.Where(state => state.Purpose.IsFacet).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+
+        // The address as its holder gave it stands before another spelling of it that a stranger may have typed.
+        var recipient = known ?? (details.Typed is null ? null : Address.Parse(details.Typed, provider: null));
+        if ((known is not null || states.Count > 0) && recipient is { Kind: AddressKind.Email } && !facets.IsSuppressed && !facets.IsRestricted
+            && await MailOutbox.CountAsync(connection, subscriber, [MailKind], Now.AddDays(-1), cancellation) < PerDay)
+        {
+            await outbox.EnqueueAsync(connection, Write(PreferenceToken.For(subscriber, clock.GetUtcNow()), recipient, details.Language), cancellation);
+        }
+    }
+
+    private OutgoingMail Write(PreferenceToken token, Address recipient, string language)
+    {
+        var texts = PageTexts.All[language];
+        var name = organisation.Name ?? "ConsentLedger";
+        return new Letter(texts)
+            .Say(texts["mail.hello"])
+            .Say(texts.With("mail.preferences.intro", ("organisation", name)))
+            .Button(texts["mail.preferences.button"], publicUrl.Link($"/preferences/{token.Sign(keys)}?lang={texts.Language}"))
+            .Say(texts["mail.preferences.until"])
+            .Say(texts["mail.preferences.not"])
+            .Say(name)
+            .To(recipient, MailKind, texts.With("mail.preferences.subject", ("organisation", name)));
+    }
+
+    private DateTimeOffset Now => Instant.Of(clock.GetUtcNow());
+
+    [LoggerMessage(LogLevel.Warning, "Requests for links wait, because the ledger can't be asked: {Type} {SqlState}")]
+    private partial void LogAway(string type, string? sqlState);
+
+    [LoggerMessage(LogLevel.Error, "Request {Request} for a link met a defect and is looked into again later")]
+    private partial void LogPutOff(Guid request, Exception defect);
+
+    [LoggerMessage(LogLevel.Error, "Looking into requests for links met a defect and goes on")]
+    private partial void LogDefect(Exception defect);
+
+    /// <summary>What is sealed of a request.</summary>
+    internal sealed record Said(string? Typed, string Language);
+
+    internal sealed record Row(Guid SubscriberId, Guid RequestId, byte[] Details, int Attempts, DateTimeOffset RequestedAt);
+}
