@@ -15,7 +15,7 @@ internal static partial class AppendBenchmark
     {
         Console.WriteLine($"{arguments.Subscribers:N0} subscribers, {Clients} clients, {arguments.Rounds} rounds of {arguments.Seconds} s each, {Environment.ProcessorCount} cores shared with the load");
         await using var scene = await Scene.SetAsync(arguments.Subscribers);
-        var (_, service) = await scene.StartServiceAsync();
+        var service = await scene.StartServiceAsync();
         var script = Path.Combine(scene.DataDirectory, "append.sql");
         await File.WriteAllTextAsync(script, Statement());
         var duration = TimeSpan.FromSeconds(arguments.Seconds);
@@ -23,16 +23,16 @@ internal static partial class AppendBenchmark
         byte[] Request(int number) => Load.Post("/v1/events", scene.Key, $$$"""
             {"address":"writer-{{{Interlocked.Increment(ref next)}}}@museum.example","purpose":"newsletter","kind":"given","source":{"kind":"web-form","url":"https://museum.example/join"},"evidence":{"ip":"192.0.2.7","userAgent":"Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}}
             """);
-        await Load.RunAsync(service, Clients, TimeSpan.FromSeconds(3), Request, expected: 201);
+        await Load.RunAsync(service, Clients, TimeSpan.FromSeconds(12), Request, expected: 201);
         await PgbenchAsync(scene, script, 2);
 
         var ratios = new List<double>();
         for (var round = 0; round < arguments.Rounds; round++)
         {
             var least = await PgbenchAsync(scene, script, arguments.Seconds);
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"pgbench {least,9:N0} appends/s"));
             var appends = await Load.RunAsync(service, Clients, duration, Request, expected: 201);
             ratios.Add(appends.PerSecond / least);
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"pgbench {least,9:N0} appends/s"));
             Console.WriteLine($"events  {appends}   ratio {ratios[^1].ToString("N2", CultureInfo.InvariantCulture)}");
         }
 
@@ -48,7 +48,7 @@ internal static partial class AppendBenchmark
             "gen_random_uuid()", "gen_random_uuid()", "1", "'given'", "'consent'", "null::integer", "'web-form'",
             "now()", "now()", "null::timestamptz", Bytes(32), Bytes(32), Bytes(16), Bytes(55), Bytes(190), Bytes(16),
         ];
-        return Parameter().Replace(LedgerStore.AppendSql, match => values[int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture) - 1]) + ";\n";
+        return Parameter().Replace(LedgerStore.AppendSql, match => $"array[{values[int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture) - 1]}]") + ";\n";
 
         static string Bytes(int length) => string.Create(CultureInfo.InvariantCulture, $"decode(repeat('ab', {length}), 'hex')");
     }

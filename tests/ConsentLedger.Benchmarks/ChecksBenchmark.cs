@@ -22,9 +22,9 @@ internal static class ChecksBenchmark
             selects[i] = Encoding.ASCII.GetBytes($"GET /{ids.Of(Address.Parse(address, null))} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         }
 
-        var (_, service) = await scene.StartServiceAsync();
-        var (_, floor) = await scene.StartFloorAsync();
-        var warm = TimeSpan.FromSeconds(4);
+        var service = await scene.StartServiceAsync();
+        var floor = await scene.StartFloorAsync();
+        var warm = TimeSpan.FromSeconds(10);
         await Load.RunAsync(service, arguments.Connections, warm, n => requests[n % requests.Length]);
         await Load.RunAsync(floor, arguments.Connections, warm, n => selects[n % selects.Length]);
 
@@ -32,9 +32,9 @@ internal static class ChecksBenchmark
         for (var round = 0; round < arguments.Rounds; round++)
         {
             var least = await Load.RunAsync(floor, arguments.Connections, TimeSpan.FromSeconds(arguments.Seconds), n => selects[n % selects.Length]);
+            Console.WriteLine($"floor   {least}");
             var checks = await Load.RunAsync(service, arguments.Connections, TimeSpan.FromSeconds(arguments.Seconds), n => requests[n % requests.Length]);
             ratios.Add(checks.PerSecond / least.PerSecond);
-            Console.WriteLine($"floor   {least}");
             Console.WriteLine($"checks  {checks}   ratio {ratios[^1].ToString("N2", CultureInfo.InvariantCulture)}");
         }
 

@@ -39,13 +39,13 @@ internal static class ImportBenchmark
         var rows = arguments.Subscribers;
         Console.WriteLine($"{rows:N0} rows, {Environment.ProcessorCount} cores shared by the list, the service and PostgreSQL");
         await using var scene = await Scene.SetAsync(0);
-        var (process, url) = await scene.StartServiceAsync();
-        using var client = new HttpClient { BaseAddress = url, Timeout = Timeout.InfiniteTimeSpan };
+        var server = await scene.StartServiceAsync();
+        using var client = new HttpClient { BaseAddress = server.Url, Timeout = Timeout.InfiniteTimeSpan };
         client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", scene.Key);
 
-        var first = await ImportAsync(client, process, rows, "import");
-        var again = await ImportAsync(client, process, rows, "again ");
-        scene.Stop(process);
+        var first = await ImportAsync(client, server.Process, rows, "import");
+        var again = await ImportAsync(client, server.Process, rows, "again ");
+        scene.Stop(server);
         var floor = await RunFloorAsync(scene);
         Console.WriteLine(Line($"floor   {floor,7:N1} s   {rows / floor,9:N0} rows/s"));
         Console.WriteLine(Line($"ratio of import to floor {floor / first:N2}, of importing it again {floor / again:N2}"));

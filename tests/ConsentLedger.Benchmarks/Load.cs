@@ -12,23 +12,25 @@ namespace ConsentLedger.Benchmarks;
 internal static class Load
 {
     /// <summary>What a run came to.</summary>
-    public sealed record Result(long Requests, double Seconds, double P50, double P99)
+    public sealed record Result(long Requests, double Seconds, double P50, double P99, double Processor)
     {
         public double PerSecond => Requests / Seconds;
 
-        public override string ToString() => $"{PerSecond,9:N0} requests/s   p50 {P50,6:N2} ms   p99 {P99,6:N2} ms";
+        public override string ToString() =>
+            $"{PerSecond,9:N0} requests/s   p50 {P50,6:N2} ms   p99 {P99,6:N2} ms   {Processor * 1e6 / Requests,5:N0} µs of processor in the server each";
     }
 
     /// <summary>Sends what <paramref name="request"/> makes of each number, on all connections, for a while.</summary>
-    public static async Task<Result> RunAsync(Uri url, int connections, TimeSpan duration, Func<int, byte[]> request, int expected = 200)
+    public static async Task<Result> RunAsync(Server server, int connections, TimeSpan duration, Func<int, byte[]> request, int expected = 200)
     {
+        var processor = server.Processor;
         var deadline = Stopwatch.GetTimestamp() + (long)(duration.TotalSeconds * Stopwatch.Frequency);
         var start = Stopwatch.GetTimestamp();
         var runs = await Task.WhenAll(Enumerable.Range(0, connections).Select(connection =>
-            Task.Run(() => RunConnectionAsync(url, connection, deadline, request, expected))));
+            Task.Run(() => RunConnectionAsync(server.Url, connection, deadline, request, expected))));
         var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         var latencies = runs.SelectMany(run => run).Order().ToArray();
-        return new Result(latencies.Length, seconds, latencies[latencies.Length / 2], latencies[latencies.Length * 99 / 100]);
+        return new Result(latencies.Length, seconds, latencies[latencies.Length / 2], latencies[latencies.Length * 99 / 100], (server.Processor - processor).TotalSeconds);
     }
 
     /// <summary>A POST of JSON with a key.</summary>

@@ -48,24 +48,26 @@ internal sealed class Scene : IAsyncDisposable
     public static string AddressOf(int number) => string.Create(CultureInfo.InvariantCulture, $"subscriber-{number}@museum.example");
 
     /// <summary>Starts the service as a process of its own and waits until it answers.</summary>
-    public async Task<(Process Process, Uri Url)> StartServiceAsync()
+    public async Task<Server> StartServiceAsync()
     {
         var url = new Uri($"http://127.0.0.1:{FreePort()}");
         var process = Start([Path.Combine(AppContext.BaseDirectory, "consentledger.dll"), "serve"], url);
         await WaitForAsync(new Uri(url, "/v1/checks"));
-        return (process, url);
+        return new Server(process, url);
     }
 
     /// <summary>Starts the floor as a process of its own and waits until it answers.</summary>
-    public async Task<(Process Process, Uri Url)> StartFloorAsync()
+    public async Task<Server> StartFloorAsync()
     {
         var url = new Uri($"http://127.0.0.1:{FreePort()}");
         var process = Start([Path.Combine(AppContext.BaseDirectory, "ConsentLedger.Benchmarks.dll"), "floor", Installation.Server.ConnectionString, url.ToString()], url);
         await WaitForAsync(new Uri(url, "/"));
-        return (process, url);
+        return new Server(process, url);
     }
 
-    public void Stop(Process process)
+    public void Stop(Server server) => Stop(server.Process);
+
+    private void Stop(Process process)
     {
         process.Kill();
         process.WaitForExit();
@@ -194,6 +196,30 @@ internal sealed class Scene : IAsyncDisposable
         {
             await using var command = new NpgsqlCommand(statement, connection) { CommandTimeout = 0 };
             await command.ExecuteNonQueryAsync();
+        }
+    }
+}
+
+/// <summary>A process that is loaded.</summary>
+internal sealed record Server(Process Process, Uri Url)
+{
+    /// <summary>What it has used of the processor so far.</summary>
+    public TimeSpan Processor
+    {
+        get
+        {
+            Process.Refresh();
+            return Process.TotalProcessorTime;
+        }
+    }
+
+    /// <summary>Its resident memory, in bytes.</summary>
+    public long Memory
+    {
+        get
+        {
+            Process.Refresh();
+            return Process.WorkingSet64;
         }
     }
 }

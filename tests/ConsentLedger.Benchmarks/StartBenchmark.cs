@@ -13,17 +13,16 @@ internal static class StartBenchmark
         for (var round = 0; round < 3; round++)
         {
             var start = Stopwatch.GetTimestamp();
-            var (process, url) = await scene.StartServiceAsync();
-            using var client = new HttpClient { BaseAddress = url };
+            var server = await scene.StartServiceAsync();
+            using var client = new HttpClient { BaseAddress = server.Url };
             client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", scene.Key);
             using var body = new StringContent("""{"address":"subscriber-1@museum.example","purpose":"newsletter"}""", Encoding.UTF8, "application/json");
             using var answer = await client.PostAsync(new Uri("/v1/checks", UriKind.Relative), body);
             answer.EnsureSuccessStatusCode();
             var elapsed = Stopwatch.GetElapsedTime(start);
             await Task.Delay(TimeSpan.FromSeconds(5));
-            process.Refresh();
-            Console.WriteLine($"first answered check after {elapsed.TotalSeconds:N2} s, idle memory {process.WorkingSet64 / 1024 / 1024} MB (PostgreSQL was running already)");
-            scene.Stop(process);
+            Console.WriteLine($"first answered check after {elapsed.TotalSeconds:N2} s, idle memory {server.Memory / 1024 / 1024} MB (PostgreSQL was running already)");
+            scene.Stop(server);
         }
 
         return 0;

@@ -85,7 +85,7 @@ public static class Check
         {
             reading = PurposeKey.TryParse(request.Purpose, null, out var key) ? await reader.ReadAsync(key, subscriber, cancellation) : null;
         }
-        catch (CheckQueueFullException)
+        catch (RoundTripsFullException)
         {
             return new Problem(ProblemType.RateLimited) { RetryAfter = WhenFull };
         }

@@ -1,27 +1,18 @@
-using System.Threading.Channels;
 using ConsentLedger.Database;
 using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
 using ConsentLedger.Subscribers;
 using Npgsql;
-using Channel = System.Threading.Channels.Channel;
 
 namespace ConsentLedger.Checks;
 
 /// <summary>
-/// Reads what checks look at. Concurrent checks share round trips: those that arrive while a read is under way are
-/// read together by the next one, so the database's work per check falls as load rises. Nothing waits for company: a
-/// check that comes alone is read at once.
+/// Reads what checks look at. Concurrent checks share round trips, and nothing is cached: a state that was written
+/// before a check began is always seen by it.
 /// </summary>
-/// <remarks>
-/// Nothing is cached. A read starts after the checks it answers have begun, so a state that was written before a check
-/// began is always seen by it.
-/// </remarks>
 public sealed class CheckReader : IAsyncDisposable
 {
-    /// <summary>How many reads may be under way at once; more only split the same work into smaller batches.</summary>
     private const int Readers = 3;
-
     private const int MaxBatch = 512;
 
     /// <summary>How many lists may be read at once, whoever sends them: single checks keep connections to themselves.</summary>
@@ -45,17 +36,15 @@ public sealed class CheckReader : IAsyncDisposable
     private readonly LedgerDatabase ledger;
     private readonly NpgsqlDataSource database;
     private readonly SemaphoreSlim lists = new(MaxLists);
-    private readonly Channel<Pending> waiting;
-    private readonly Task[] readers;
+    private readonly SharedRoundTrips<(string Purpose, Guid Subscriber), CheckReading?> trips;
 
     /// <summary>Starts the readers.</summary>
     public CheckReader(LedgerDatabase ledger, CheckLimits? limits = null)
     {
         this.ledger = ledger;
         database = ledger.Checks;
-        waiting = Channel.CreateBounded<Pending>(
-            new BoundedChannelOptions((limits ?? new CheckLimits()).MaxWaiting) { FullMode = BoundedChannelFullMode.Wait, SingleReader = false });
-        readers = [.. Enumerable.Range(0, Readers).Select(_ => Task.Run(ReadAsync))];
+        trips = new SharedRoundTrips<(string Purpose, Guid Subscriber), CheckReading?>(
+            Readers, MaxBatch, (limits ?? new CheckLimits()).MaxWaiting, ReadTogetherAsync);
     }
 
     /// <summary>
@@ -63,12 +52,9 @@ public sealed class CheckReader : IAsyncDisposable
     /// </summary>
     /// <exception cref="NpgsqlException">The database can't be asked.</exception>
     /// <exception cref="Polly.ExecutionRejectedException">The same, known from before or found out by waiting.</exception>
-    /// <exception cref="CheckQueueFullException">More checks are waiting than can be answered soon.</exception>
-    public Task<CheckReading?> ReadAsync(PurposeKey purpose, SubscriberId subscriber, CancellationToken cancellation)
-    {
-        var pending = new Pending(purpose.ToString(), subscriber.Value, cancellation);
-        return waiting.Writer.TryWrite(pending) ? pending.Task : Task.FromException<CheckReading?>(new CheckQueueFullException());
-    }
+    /// <exception cref="RoundTripsFullException">More checks are waiting than can be answered soon.</exception>
+    public Task<CheckReading?> ReadAsync(PurposeKey purpose, SubscriberId subscriber, CancellationToken cancellation) =>
+        trips.AskAsync((purpose.ToString(), subscriber.Value), cancellation);
 
     /// <summary>What is known of many subscribers for one purpose, in their order; one statement.</summary>
     public async Task<(PurposeTerms? Purpose, SubscriberState[] States)> ReadManyAsync(
@@ -93,65 +79,31 @@ public sealed class CheckReader : IAsyncDisposable
     /// <inheritdoc />
     public async ValueTask DisposeAsync()
     {
-        waiting.Writer.TryComplete();
-        await Task.WhenAll(readers);
+        await trips.DisposeAsync();
         lists.Dispose();
     }
 
-    private async Task ReadAsync()
+    private async Task<IReadOnlyList<CheckReading?>> ReadTogetherAsync(IReadOnlyList<(string Purpose, Guid Subscriber)> wanted)
     {
-        var batch = new List<Pending>(MaxBatch);
-        while (await waiting.Reader.WaitToReadAsync())
+        var ids = new Guid[wanted.Count];
+        var keys = new string[wanted.Count];
+        for (var i = 0; i < wanted.Count; i++)
         {
-            batch.Clear();
-            while (batch.Count < MaxBatch && waiting.Reader.TryRead(out var pending))
-            {
-                // Whoever has gone meanwhile is not read for.
-                if (!pending.IsCancelled())
-                {
-                    batch.Add(pending);
-                }
-            }
-
-            if (batch.Count > 0)
-            {
-                await AnswerAsync(batch);
-            }
+            (keys[i], ids[i]) = wanted[i];
         }
-    }
 
-    /// <summary>Reads a batch and answers each; what fails, fails for each alone, and the reader lives on.</summary>
-    private async Task AnswerAsync(List<Pending> batch)
-    {
-        try
+        var distinct = wanted.Count == 1 ? keys : [.. keys.Distinct(StringComparer.Ordinal)];
+        var (purposes, states) = await ledger.ShortWork.ExecuteAsync(
+            static async (state, token) => await state.Reader.ReadBatchAsync(state.Distinct, state.Ids, state.Keys, token),
+            (Reader: this, Distinct: distinct, Ids: ids, Keys: keys),
+            CancellationToken.None);
+        var readings = new CheckReading?[wanted.Count];
+        for (var i = 0; i < readings.Length; i++)
         {
-            var ids = new Guid[batch.Count];
-            var keys = new string[batch.Count];
-            for (var i = 0; i < batch.Count; i++)
-            {
-                ids[i] = batch[i].Subscriber;
-                keys[i] = batch[i].Purpose;
-            }
+            readings[i] = purposes.TryGetValue(keys[i], out var purpose) ? new CheckReading(purpose, states[i]) : null;
+        }
 
-            var distinct = batch.Count == 1 ? keys : [.. keys.Distinct(StringComparer.Ordinal)];
-            var (purposes, states) = await ledger.ShortWork.ExecuteAsync(
-                static async (state, token) => await state.Reader.ReadBatchAsync(state.Distinct, state.Ids, state.Keys, token),
-                (Reader: this, Distinct: distinct, Ids: ids, Keys: keys),
-                CancellationToken.None);
-            for (var i = 0; i < batch.Count; i++)
-            {
-                batch[i].Answer(purposes.TryGetValue(keys[i], out var purpose) ? new CheckReading(purpose, states[i]) : null);
-            }
-        }
-#pragma warning disable CA1031 // Each caller gets what went wrong, whatever it is; it must not end the reader.
-        catch (Exception exception)
-#pragma warning restore CA1031
-        {
-            foreach (var pending in batch)
-            {
-                pending.Fail(exception);
-            }
-        }
+        return readings;
     }
 
     private async Task<(Dictionary<string, PurposeTerms> Purposes, SubscriberState[] States)> ReadBatchAsync(
@@ -185,25 +137,6 @@ public sealed class CheckReader : IAsyncDisposable
 
         return (purposes, states);
     }
-
-    /// <summary>One check that waits for its reading.</summary>
-    private sealed class Pending(string purpose, Guid subscriber, CancellationToken cancellation)
-    {
-        // The answer must not run on the reader's own turn: it would make the next batch wait for it.
-        private readonly TaskCompletionSource<CheckReading?> source = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public string Purpose => purpose;
-
-        public Guid Subscriber => subscriber;
-
-        public Task<CheckReading?> Task => source.Task;
-
-        public bool IsCancelled() => cancellation.IsCancellationRequested && source.TrySetCanceled(cancellation);
-
-        public void Answer(CheckReading? reading) => source.TrySetResult(reading);
-
-        public void Fail(Exception exception) => source.TrySetException(exception);
-    }
 }
 
 /// <summary>What a check looks at, read at one instant.</summary>
@@ -214,6 +147,3 @@ public sealed record CheckReading(PurposeTerms Purpose, SubscriberState State);
 /// <summary>How much a service takes on.</summary>
 /// <param name="MaxWaiting">How many single checks may wait; beyond it callers are told to come back.</param>
 public sealed record CheckLimits(int MaxWaiting = 8192);
-
-/// <summary>More checks are waiting than can be answered soon.</summary>
-public sealed class CheckQueueFullException() : Exception("More checks are waiting than can be answered soon.");

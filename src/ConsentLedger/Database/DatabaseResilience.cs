@@ -46,7 +46,7 @@ public static class DatabaseResilience
 
     /// <summary>True if this says that the database can't be asked now, whoever found out.</summary>
     public static bool MeansAway(Exception exception) =>
-        exception is BrokenCircuitException or TimeoutRejectedException || (exception is NpgsqlException failed && IsAway(failed));
+        exception is BrokenCircuitException or TimeoutRejectedException or RoundTripsFullException || (exception is NpgsqlException failed && IsAway(failed));
 
     /// <summary>True if this says that the database can't be asked now, and not that it was asked something wrong.</summary>
     public static bool IsAway(NpgsqlException exception) =>
@@ -55,6 +55,6 @@ public static class DatabaseResilience
         || exception is PostgresException
         {
             SqlState: PostgresErrorCodes.AdminShutdown or PostgresErrorCodes.CrashShutdown or PostgresErrorCodes.CannotConnectNow
-            or PostgresErrorCodes.TooManyConnections,
+            or PostgresErrorCodes.TooManyConnections or PostgresErrorCodes.ObjectNotInPrerequisiteState,
         };
 }

@@ -17,7 +17,39 @@ public sealed record LedgerRow(ConsentEvent Event, Commitment Commitment, byte[]
         address is null ? null : sealer.Seal(Encoding.UTF8.GetBytes(address.Given), AddressPlace(@event.SubscriberId)),
         @event.Evidence is null ? null : sealer.Seal(@event.Evidence.Canonical, EvidencePlace(@event.SubscriberId, @event.Id)));
 
-    /// <summary>Adds the sixteen parameters of the append statement, in its order.</summary>
+    /// <summary>Adds the sixteen arrays of the append statement, in its order.</summary>
+    public static void AddTo(NpgsqlParameterCollection parameters, ReadOnlySpan<LedgerRow> rows)
+    {
+        Add(rows, static row => row.Event.SubscriberId.Value);
+        Add(rows, static row => row.Event.Id.Value);
+        Add(rows, static row => row.Event.Purpose.Value);
+        Add(rows, static row => Label<EventKind>.Of(row.Event.Kind));
+        Add(rows, static row => Label<Purposes.LawfulBasis>.Of(row.Event.Basis));
+        Add(rows, static row => row.Event.NoticeVersion);
+        Add(rows, static row => Label<SourceKind>.Of(row.Event.Source));
+        Add(rows, static row => row.Event.OccurredAt.UtcDateTime);
+        Add(rows, static row => row.Event.RecordedAt.UtcDateTime);
+        Add(rows, static row => row.Event.ExpiresAt?.UtcDateTime);
+        Add(rows, static row => row.Commitment.EvidenceDigest);
+        Add(rows, static row => row.Commitment.Value);
+        Add(rows, static row => row.Commitment.Opening);
+        Add(rows, static row => row.SealedAddress);
+        Add(rows, static row => row.SealedEvidence);
+        Add(rows, static row => row.Commitment.EvidenceOpening);
+
+        void Add<T>(ReadOnlySpan<LedgerRow> rows, Func<LedgerRow, T> column)
+        {
+            var values = new T[rows.Length];
+            for (var i = 0; i < values.Length; i++)
+            {
+                values[i] = column(rows[i]);
+            }
+
+            parameters.Add(new NpgsqlParameter<T[]> { TypedValue = values });
+        }
+    }
+
+    /// <summary>Adds the same sixteen values of one row, each as a parameter.</summary>
     public void AddTo(NpgsqlParameterCollection parameters)
     {
         parameters.Add(new NpgsqlParameter<Guid> { TypedValue = Event.SubscriberId.Value });

@@ -12,7 +12,7 @@ public sealed partial class LedgerStore
     public async Task<bool> AppendAsync(NpgsqlConnection connection, ConsentEvent @event, Address? address, CancellationToken cancellation)
     {
         await using var command = new NpgsqlCommand(AppendSql, connection);
-        LedgerRow.Of(@event, address, sealer).AddTo(command.Parameters);
+        LedgerRow.AddTo(command.Parameters, [LedgerRow.Of(@event, address, sealer)]);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         await reader.ReadAsync(cancellation);
         var appended = reader.GetBoolean(0);

@@ -9,33 +9,65 @@ using NpgsqlTypes;
 namespace ConsentLedger.Ledger;
 
 /// <summary>The ledger in the database. Nothing else inserts into <c>consent_event</c>.</summary>
-public sealed partial class LedgerStore(NpgsqlDataSource database, Sealer sealer, LedgerMetrics metrics)
+public sealed partial class LedgerStore : IAsyncDisposable
 {
+    private readonly NpgsqlDataSource database;
+    private readonly Sealer sealer;
+    private readonly LedgerMetrics metrics;
+    private readonly SharedRoundTrips<LedgerRow, Written> appends;
+
+    /// <summary>Opens it on the service's connections.</summary>
+    public LedgerStore(NpgsqlDataSource database, Sealer sealer, LedgerMetrics metrics)
+    {
+        this.database = database;
+        this.sealer = sealer;
+        this.metrics = metrics;
+        appends = new SharedRoundTrips<LedgerRow, Written>(MaxCommits, MaxTogether, MaxWaiting, WriteTogetherAsync);
+    }
+
     /// <summary>
-    /// Event, evidence, outbox and state in one statement: all of it is durable when this returns, and none of it
-    /// before; a crash leaves the whole or nothing. Repeated with the same id it writes nothing, so it may be retried.
-    /// The state row is only replaced by an event that beats it, so arrival order never matters. The subscriber's row is
+    /// Events, evidence, outbox and states in one statement: all of it is durable when this commits, and none of it
+    /// before; a crash leaves the whole or nothing. Repeated with the same ids it writes nothing, so it may be retried.
+    /// A state row is only replaced by an event that beats it, so arrival order never matters. A subscriber's row is
     /// locked and not changed where it exists, so that no purge takes the address while an event for it arrives.
+    ///
+    /// Sixteen arrays, one element an event; no two events of one subscriber, since a statement can't touch a state
+    /// twice. Answers a row an event, in their order: whether it was appended, and whether the state follows from it.
     /// </summary>
     public const string AppendSql = """
-        with appended as (
+        with asked as materialized (
+            select *
+            from unnest(
+                $1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::text[], $6::integer[], $7::text[],
+                $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::bytea[], $12::bytea[], $13::bytea[],
+                $14::bytea[], $15::bytea[], $16::bytea[]) with ordinality as asked (
+                subscriber_id, event_id, purpose_id, kind, basis, notice_version, source_kind,
+                occurred_at, recorded_at, expires_at, evidence_digest, commitment, opening,
+                address, sealed, evidence_opening, n)
+        ),
+        appended as (
             insert into consent_event (
                 subscriber_id, event_id, purpose_id, kind, basis, notice_version, source_kind,
                 occurred_at, recorded_at, expires_at, evidence_digest, commitment, opening)
-            values (
-                $1, $2, $3, $4::event_kind, $5::lawful_basis, $6, $7::source_kind,
-                $8, $9, $10, $11, $12, $13)
+            select
+                subscriber_id, event_id, purpose_id, kind::event_kind, basis::lawful_basis, notice_version, source_kind::source_kind,
+                occurred_at, recorded_at, expires_at, evidence_digest, commitment, opening
+            from asked
             on conflict (subscriber_id, event_id) do nothing
             returning subscriber_id, event_id, purpose_id, kind, basis, occurred_at, recorded_at, expires_at, commitment
         ),
         known as (
             insert into subscriber (subscriber_id, address, recorded_at)
-            select subscriber_id, $14, recorded_at from appended where $14 is not null
+            select subscriber_id, asked.address, appended.recorded_at
+            from appended join asked using (subscriber_id)
+            where asked.address is not null
             on conflict (subscriber_id) do update set recorded_at = subscriber.recorded_at where false
         ),
         kept as (
             insert into evidence (subscriber_id, event_id, purpose_id, occurred_at, sealed, opening)
-            select subscriber_id, event_id, purpose_id, occurred_at, $15, $16 from appended where $15 is not null
+            select subscriber_id, appended.event_id, appended.purpose_id, appended.occurred_at, asked.sealed, asked.evidence_opening
+            from appended join asked using (subscriber_id)
+            where asked.sealed is not null
         ),
         queued as (
             insert into outbox (subscriber_id, event_id, purpose_id, kind, occurred_at, recorded_at, commitment)
@@ -48,9 +80,11 @@ public sealed partial class LedgerStore(NpgsqlDataSource database, Sealer sealer
             set kind = excluded.kind, basis = excluded.basis, occurred_at = excluded.occurred_at,
                 expires_at = excluded.expires_at, event_id = excluded.event_id
             where (excluded.occurred_at, excluded.kind, excluded.event_id) > (state.occurred_at, state.kind, state.event_id)
-            returning 1
+            returning subscriber_id
         )
-        select exists (select from appended), exists (select from projected)
+        select appended.subscriber_id is not null, projected.subscriber_id is not null
+        from asked left join appended using (subscriber_id) left join projected using (subscriber_id)
+        order by n
         """;
 
     private const string EventColumns = """
@@ -65,18 +99,7 @@ public sealed partial class LedgerStore(NpgsqlDataSource database, Sealer sealer
     /// </summary>
     public async Task<AppendOutcome> AppendAsync(ConsentEvent @event, Address? address, CancellationToken cancellation)
     {
-        var row = LedgerRow.Of(@event, address, sealer);
-        var (appended, projected) = await DatabaseResilience.Repeatable.ExecuteAsync(
-            async (state, token) =>
-            {
-                await using var command = state.database.CreateCommand(AppendSql);
-                state.row.AddTo(command.Parameters);
-                await using var reader = await command.ExecuteReaderAsync(token);
-                await reader.ReadAsync(token);
-                return (reader.GetBoolean(0), reader.GetBoolean(1));
-            },
-            (database, row),
-            cancellation);
+        var (appended, projected) = await appends.AskAsync(LedgerRow.Of(@event, address, sealer), cancellation).WaitAsync(cancellation);
         if (appended)
         {
             metrics.Appended(@event.Kind, 1);

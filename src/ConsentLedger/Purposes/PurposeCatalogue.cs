@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using ConsentLedger.Database;
 using ConsentLedger.Subscribers;
 using Dapper;
@@ -7,10 +8,14 @@ namespace ConsentLedger.Purposes;
 
 /// <summary>
 /// The purposes and their notices, read from the database each time: ending a purpose takes effect at once on every
-/// instance, and there are few of them.
+/// instance, and there are few of them. Concurrent look-ups by key share round trips.
 /// </summary>
-public sealed class PurposeCatalogue(NpgsqlDataSource database)
+public sealed class PurposeCatalogue : IAsyncDisposable
 {
+    private const int MaxReads = 2;
+    private const int MaxTogether = 256;
+    private const int MaxWaiting = 8192;
+
     private const string Columns = """
         purpose_id, key, name, description, channel::text, basis::text, double_opt_in, consent_lifetime::text, ends_at,
         minimum_age, special_category, data_categories, recipients, retention_pending::text, retention_lapsed::text,
@@ -18,18 +23,19 @@ public sealed class PurposeCatalogue(NpgsqlDataSource database)
         array(select version from notice where notice.purpose_id = purpose.purpose_id order by version) as notice_versions
         """;
 
-    /// <summary>The purpose with this key, or null.</summary>
-    public async Task<Purpose?> FindAsync(PurposeKey key, CancellationToken cancellation)
+    private readonly NpgsqlDataSource database;
+    private readonly SharedRoundTrips<string, Purpose?> reads;
+    private readonly ConcurrentDictionary<string, ((uint Xmin, int Notices) Revision, Purpose Purpose)> known = new(StringComparer.Ordinal);
+
+    /// <summary>Opens it on the service's connections.</summary>
+    public PurposeCatalogue(NpgsqlDataSource database)
     {
-        const string Sql = $"select {Columns} from purpose where key = @key";
-        return await DatabaseResilience.Repeatable.ExecuteAsync(
-            async token =>
-            {
-                await using var connection = await database.OpenConnectionAsync(token);
-                return await FindAsync(connection, Sql, new { key = key.ToString() }, token);
-            },
-            cancellation);
+        this.database = database;
+        reads = new SharedRoundTrips<string, Purpose?>(MaxReads, MaxTogether, MaxWaiting, ReadTogetherAsync);
     }
+
+    /// <summary>The purpose with this key, or null.</summary>
+    public Task<Purpose?> FindAsync(PurposeKey key, CancellationToken cancellation) => reads.AskAsync(key.ToString(), cancellation);
 
     /// <summary>The purpose with this number, or null.</summary>
     public async Task<Purpose?> FindAsync(PurposeId id, CancellationToken cancellation)
@@ -104,6 +110,62 @@ public sealed class PurposeCatalogue(NpgsqlDataSource database)
             "update purpose set first_event_at = @now where purpose_id = @id and first_event_at is null",
             new { now = now.UtcDateTime, id = purpose.Id.Value },
             cancellationToken: cancellation));
+    }
+
+    /// <inheritdoc />
+    public ValueTask DisposeAsync() => reads.DisposeAsync();
+
+    /// <summary>
+    /// Asks the database whether these purposes are still what was read of them before, and reads anew what is not:
+    /// a purpose's row has another xmin after every change, and notices only ever come.
+    /// </summary>
+    private async Task<IReadOnlyList<Purpose?>> ReadTogetherAsync(IReadOnlyList<string> keys)
+    {
+        const string Sql = """
+            select key, xmin, (select count(*)::integer from notice where notice.purpose_id = purpose.purpose_id)
+            from purpose
+            where key = any ($1)
+            """;
+        var wanted = keys.Distinct(StringComparer.Ordinal).ToArray();
+        return await DatabaseResilience.Repeatable.ExecuteAsync(
+            async token =>
+            {
+                var found = new Dictionary<string, Purpose>(wanted.Length, StringComparer.Ordinal);
+                await using (var command = database.CreateCommand(Sql))
+                {
+                    command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = wanted });
+                    await using var reader = await command.ExecuteReaderAsync(token);
+                    while (await reader.ReadAsync(token))
+                    {
+                        var key = reader.GetString(0);
+                        if (known.TryGetValue(key, out var before) && before.Revision == (reader.GetFieldValue<uint>(1), reader.GetInt32(2)))
+                        {
+                            found.Add(key, before.Purpose);
+                        }
+                    }
+                }
+
+                if (found.Count < wanted.Length)
+                {
+                    await ReadAnewAsync([.. wanted.Where(key => !found.ContainsKey(key))], found, token);
+                }
+
+                return keys.Select(key => found.GetValueOrDefault(key)).ToList();
+            },
+            CancellationToken.None);
+    }
+
+    private async Task ReadAnewAsync(string[] keys, Dictionary<string, Purpose> found, CancellationToken cancellation)
+    {
+        const string Sql = $"select {Columns}, xmin from purpose where key = any (@keys)";
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        var rows = await connection.QueryAsync<PurposeRow, uint, (Purpose Purpose, uint Xmin)>(
+            new CommandDefinition(Sql, new { keys }, cancellationToken: cancellation), (row, xmin) => (row.ToPurpose(), xmin), splitOn: "xmin");
+        foreach (var (purpose, xmin) in rows)
+        {
+            found.Add(purpose.Key, purpose);
+            known[purpose.Key] = ((xmin, purpose.NoticeVersions.Length), purpose);
+        }
     }
 
     /// <summary>Reads one purpose within a caller's connection.</summary>

@@ -111,7 +111,12 @@ internal sealed class ServiceProcess : IDisposable
         // The tests and the program are built alike: …/bin/Debug/net10.0.
         var built = Path.GetRelativePath(Repository.PathOf("tests", "ConsentLedger.Tests"), AppContext.BaseDirectory);
         var program = Path.Combine(Repository.PathOf("src", "ConsentLedger", built), OperatingSystem.IsWindows() ? "consentledger.exe" : "consentledger");
-        var start = new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+
+        // Whoever runs the tests in the background makes its children deaf to Ctrl-C; this gives them their hearing back.
+        var start = OperatingSystem.IsLinux()
+            ? new ProcessStartInfo("env", ["--default-signal=INT", program, .. arguments])
+            : new ProcessStartInfo(program, arguments);
+        start.RedirectStandardOutput = start.RedirectStandardError = true;
         start.Environment.Remove("ConnectionStrings__Ledger");
         start.Environment["ConsentLedger__DataDirectory"] = dataDirectory;
         foreach (var (name, value) in environment)
