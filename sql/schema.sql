@@ -81,6 +81,25 @@ comment on column audit_entry.target is 'What else it was done to: the id of a k
 comment on column audit_entry.details is 'Counts and settings, as texts; nothing personal.';
 grant insert, select on audit_entry to consentledger_service;
 
+create table breach (
+    breach_id uuid not null,
+    aware_at timestamp with time zone not null,
+    report_due_at timestamp with time zone not null,
+    reportable boolean,
+    reported_at timestamp with time zone,
+    people_told_at timestamp with time zone,
+    account bytea not null,
+    created_at timestamp with time zone not null,
+    updated_at timestamp with time zone not null,
+    constraint breach_pk PRIMARY KEY (breach_id),
+    constraint breach_report_due_in_72_hours CHECK (report_due_at = (aware_at + 'PT72H'::interval)),
+    constraint breach_reported_was_reportable CHECK (reported_at IS NULL OR reportable IS TRUE)
+);
+CREATE INDEX breach_by_awareness ON consentledger.breach USING btree (aware_at, breach_id);
+comment on column breach.reportable is 'Null while it has not been decided.';
+comment on column breach.account is 'Sealed: causes, events, data, impact, remedy and reasons. Such accounts name people.';
+grant insert, select, update on breach to consentledger_service;
+
 create table consent_event (
     subscriber_id uuid not null,
     event_id uuid not null,
@@ -191,8 +210,10 @@ create table legal_hold (
     subscriber_id uuid not null,
     reason bytea not null,
     placed_at timestamp with time zone not null,
+    review_at timestamp with time zone,
     constraint legal_hold_pk PRIMARY KEY (subscriber_id)
 );
+CREATE INDEX legal_hold_review ON consentledger.legal_hold USING btree (review_at, subscriber_id) WHERE (review_at IS NOT NULL);
 comment on column legal_hold.reason is 'Sealed: why nothing of this subscriber may be purged.';
 grant select on legal_hold to consentledger_purge;
 grant delete, insert, select, update on legal_hold to consentledger_service;

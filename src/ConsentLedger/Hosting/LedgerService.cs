@@ -66,7 +66,8 @@ public static class LedgerService
         builder.Services
             .AddMail(builder.Configuration, publicUrl)
             .AddPersonalData(builder.Configuration)
-            .AddRetention(builder.Configuration);
+            .AddRetention(builder.Configuration)
+            .AddAccountability(builder.Configuration);
 
         var app = builder.Build();
         app.UseForwardedHeaders();
@@ -85,7 +86,7 @@ public static class LedgerService
         app.MapRetention();
         app.MapSubjectRights();
         app.MapMail();
-        app.MapAudit();
+        app.MapAccountability();
         app.MapKeys();
         app.MapSetup();
         app.MapHealth();

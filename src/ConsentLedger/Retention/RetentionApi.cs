@@ -17,6 +17,7 @@ public static class RetentionApi
         .AddSingleton<RetentionMetrics>()
         .AddSingleton<PurgeRuns>()
         .AddSingleton<RetentionForecast>()
+        .AddSingleton<RetentionExplanation>()
         .AddSingleton<RetentionRunner>()
         .AddSingleton<RetentionSchedule>()
         .AddHostedService(provider => provider.GetRequiredService<RetentionSchedule>());
@@ -24,6 +25,7 @@ public static class RetentionApi
     /// <summary>Maps the routes.</summary>
     public static void MapRetention(this IEndpointRouteBuilder app)
     {
+        app.MapRetentionPolicy();
         var retention = app.MapGroup("/v1/retention").WithTags("Retention");
         retention.MapGet("/preview", PreviewAsync)
             .RequireScope(Scope.RetentionRead)

@@ -21,6 +21,11 @@ public static class AuditAction
     public const string HoldPlaced = "hold-placed";
     public const string HoldLifted = "hold-lifted";
     public const string RequestsRead = "requests-read";
+    public const string BreachLogged = "breach-logged";
+    public const string BreachChanged = "breach-changed";
+    public const string BreachAffectedListed = "breach-affected-listed";
+    public const string RetentionExplained = "retention-explained";
+    public const string HoldsRead = "holds-read";
     public const string PurgeRequested = "purge-requested";
 #pragma warning restore CS1591
 }

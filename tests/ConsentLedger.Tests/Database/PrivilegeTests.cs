@@ -18,6 +18,7 @@ public sealed class PrivilegeTests(TestDatabase databases)
     {
         ["api_key"] = ("insert select update", ""),
         ["audit_entry"] = ("insert select", ""),
+        ["breach"] = ("insert select update", ""),
         ["consent_event"] = ("insert select", "delete select"),
         ["consent_state"] = ("insert select update", "delete insert select update"),
         ["evidence"] = ("insert select", "delete select"),

@@ -30,6 +30,7 @@ public sealed class CompletenessTests(TestDatabase databases)
         ["api_key.name"] = "what the organisation calls a key",
         ["api_key.purposes"] = "keys of purposes",
         ["api_key.scopes"] = "names of scopes",
+        ["breach.account"] = "the organisation's account of what went wrong; it is about no one subscriber",
         ["consent_event.commitment"] = "a keyed hash",
         ["consent_event.opening"] = "a random number",
         ["consent_event.evidence_digest"] = "a keyed hash",

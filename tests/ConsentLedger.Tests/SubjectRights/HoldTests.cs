@@ -15,7 +15,7 @@ public sealed class HoldTests(TestDatabase databases)
 
         var placed = await service.PutAsync($"/v1/subscribers/{id}/hold", new JsonObject { ["reason"] = "Solicitors, letter of 20 November" }).ReadAsync();
 
-        placed.ToJsonString().ShouldBe($$"""{"subscriberId":"{{id}}","reason":"Solicitors, letter of 20 November","placedAt":"2026-11-22T09:30:00Z"}""");
+        placed.ToJsonString().ShouldBe($$"""{"subscriberId":"{{id}}","reason":"Solicitors, letter of 20 November","placedAt":"2026-11-22T09:30:00Z","reviewAt":null}""");
         (await HeldAsync()).ShouldBeTrue();
         (await service.SqlAsync("select position('Solicitors'::bytea in reason) from legal_hold")).ShouldBe(0);
         service.Clock.Advance(TimeSpan.FromDays(1));
@@ -28,6 +28,35 @@ public sealed class HoldTests(TestDatabase databases)
 
         async Task<bool> HeldAsync() =>
             (await service.PostAsync("/v1/subscribers/lookup", new JsonObject { ["address"] = "ada@museum.example" }).ReadAsync())["held"]!.GetValue<bool>();
+    }
+
+    [Fact]
+    public async Task Holds_are_listed_by_when_they_are_to_be_looked_at_again()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        var ids = new List<string>();
+        foreach (var (days, reason) in new[] { (20, "Claim"), (10, "Inquiry"), (0, "Insurance") })
+        {
+            var body = new JsonObject { ["reason"] = reason };
+            if (days > 0)
+            {
+                body["reviewAt"] = TestService.Start.AddDays(days).UtcDateTime.ToString("O");
+            }
+
+            ids.Add($"{Guid.NewGuid()}");
+            await service.PutAsync($"/v1/subscribers/{ids[^1]}/hold", body).ReadAsync();
+        }
+
+        var all = await service.GetAsync("/v1/holds?limit=2").ReadAsync();
+        var rest = await service.GetAsync($"/v1/holds?limit=2&cursor={all.Text("nextCursor")}").ReadAsync();
+        var due = await service.GetAsync("/v1/holds?reviewBefore=2026-12-05T00:00:00Z").ReadAsync();
+
+        Reasons(all).Concat(Reasons(rest)).ShouldBe(["Inquiry", "Claim", "Insurance"]);
+        Reasons(due).ShouldBe(["Inquiry"]);
+        await service.PutAsync($"/v1/subscribers/{ids[0]}/hold", new JsonObject { ["reason"] = "Claim", ["reviewAt"] = "2026-11-22T09:30:00Z" }).ReadErrorAsync("reviewAt");
+        await service.GetAsync("/v1/holds?cursor=x").ReadErrorAsync("cursor");
+
+        static IEnumerable<string> Reasons(JsonNode page) => page["items"]!.AsArray().Select(hold => hold!.Text("reason"));
     }
 
     [Fact]
