@@ -53,7 +53,7 @@ internal static class PreferencePage
     /// <summary>What the buttons do. Each is durable before it is answered; whoever hangs up meanwhile stops nothing.</summary>
     private static async Task<IResult> ChangeAsync(
         string token, HttpContext context, KeyRing keys, PreferenceCentre centre, LinkRequests requests, OfferCatalogue offers, Undoing undoing,
-        NetworkLimit limit, TimeProvider clock, CancellationToken cancellation)
+        PersonalDownload download, NetworkLimit limit, TimeProvider clock, CancellationToken cancellation)
     {
         if (!PreferenceToken.TryVerify(token, keys, out var link))
         {
@@ -87,6 +87,11 @@ internal static class PreferencePage
             case { Count: 1 } when choices.Find(fields.GetValueOrDefault("off")) is { } choice:
                 var undoable = await centre.TurnOffAsync(link.Subscriber, choice.Purpose, visitor, CancellationToken.None);
                 return await DoneAsync(new ChoiceOutcome("choices.turned-off", choice.Purpose.Name, undoable?.Sign(keys)));
+
+            case { Count: 1 } when fields.GetValueOrDefault("download") == "all" && choices.Address is { } address:
+                return limit.Take(context.Connection.RemoteIpAddress, context.Response) is { } busy
+                    ? busy
+                    : await download.OpenAsync(link.Subscriber, address, texts, context.Subject(), cancellation);
 
             case not null when choices.Find(fields.GetValueOrDefault("on")) is { } choice:
                 return await TurnOnAsync(choice, fields);

@@ -15,6 +15,7 @@ public static class PreferencesApi
     public static IServiceCollection AddPreferences(this IServiceCollection services) =>
         services
             .AddSingleton<PreferenceCentre>()
+            .AddSingleton<PersonalDownload>()
             .AddSingleton<LinkRequests>()
             .AddSingleton<IPersonalRecords, LinkRequestRecords>()
             .AddHostedService(provider => provider.GetRequiredService<LinkRequests>());

@@ -9,7 +9,6 @@ using ConsentLedger.PersonalData;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
-using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace ConsentLedger.SubjectRights;
@@ -99,27 +98,4 @@ public static class ExportSubscriber
     private static readonly ExportAnswer Example = new(
         SubscriberId.Parse("6f1c2a94-0d3b-5e77-a1c8-9b20f4d5e613", null), "ada@example.org", new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero),
         NothingHeld: false, Purposes: [], [new AddressRecord("ada@example.org", new DateTimeOffset(2026, 5, 2, 10, 15, 0, TimeSpan.Zero))], States: [], Events: []);
-}
-
-/// <summary>An export on its way out; when it breaks off, the connection does, so that no half of one looks whole.</summary>
-internal sealed class StreamedExport(PersonalExport.Snapshot snapshot, ExportArchive archive, PageTexts? texts) : IResult
-{
-    public async Task ExecuteAsync(HttpContext httpContext)
-    {
-        await using var open = snapshot;
-        var response = httpContext.Response;
-        response.Headers.CacheControl = "no-store";
-        response.ContentType = texts is null ? MediaTypeNames.Application.Json : MediaTypeNames.Application.Zip;
-        response.Headers.ContentDisposition = $"attachment; filename=\"export.{(texts is null ? "json" : "zip")}\"";
-        if (texts is null)
-        {
-            await open.WriteJsonAsync(response.Body, httpContext.RequestAborted);
-        }
-        else
-        {
-            // The zip's own few bytes between its files are written synchronously, whatever is asked of it.
-            httpContext.Features.GetRequiredFeature<IHttpBodyControlFeature>().AllowSynchronousIO = true;
-            await archive.WriteAsync(open, texts, response.Body, httpContext.RequestAborted);
-        }
-    }
 }

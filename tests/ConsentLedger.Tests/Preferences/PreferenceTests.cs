@@ -1,4 +1,5 @@
 using System.Buffers.Text;
+using System.IO.Compression;
 using System.Net;
 using System.Text.Json.Nodes;
 using ConsentLedger.Ledger;
@@ -312,6 +313,27 @@ public sealed class PreferenceTests(TestDatabase databases)
         }
 
         (await service.PostFormAsync($"/u/{token}")).StatusCode.ShouldBe(HttpStatusCode.NotFound);
+        (await service.KindsAsync()).ShouldBe("Given");
+    }
+
+    [Fact]
+    public async Task Everything_that_is_held_is_downloaded_and_who_asked_is_on_record()
+    {
+        using var sink = SmtpSink.Start();
+        await using var service = await PreferenceScene.SubscribedAsync(databases, sink);
+        var path = await service.PreferencesAsync();
+
+        var response = await service.PressAsync(path + "?lang=cy", ("download", "all"));
+
+        response.StatusCode.ShouldBe(HttpStatusCode.OK);
+        response.Content.Headers.ContentType!.MediaType.ShouldBe("application/zip");
+        response.Headers.CacheControl!.NoStore.ShouldBeTrue();
+        using var zip = new ZipArchive(await response.Content.ReadAsStreamAsync(TestContext.Current.CancellationToken));
+        zip.Entries.Select(entry => entry.FullName).ShouldContain("eich-data.html");
+        using var json = new StreamReader(zip.GetEntry("data.json")!.Open());
+        (await json.ReadToEndAsync(TestContext.Current.CancellationToken)).ShouldContain(PreferenceScene.Ada);
+        (await service.SqlAsync($"select actor::text from audit_entry where about_subscriber = '{service.IdOf(PreferenceScene.Ada)}'")).ShouldBe("subject");
+        (await service.PressAsync(await service.PreferencesAsync("stranger@example.org"), ("download", "all"))).StatusCode.ShouldBe(HttpStatusCode.BadRequest);
         (await service.KindsAsync()).ShouldBe("Given");
     }
 
