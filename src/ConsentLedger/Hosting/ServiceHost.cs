@@ -26,6 +26,7 @@ public static class ServiceHost
             .AddSingleton(database)
             .AddSingleton(database.Service)
             .AddSingleton<Sealer>()
+            .AddSingleton<LedgerSignature>()
             .AddSingleton<AuditTrail>()
             .AddSingleton<SubscriberIds>()
             .AddSingleton<PurposeCatalogue>()

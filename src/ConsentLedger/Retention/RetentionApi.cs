@@ -18,6 +18,7 @@ public static class RetentionApi
         .AddSingleton<PurgeRuns>()
         .AddSingleton<RetentionForecast>()
         .AddSingleton<RetentionExplanation>()
+        .AddSingleton<PurgeCertificates>()
         .AddSingleton<RetentionRunner>()
         .AddSingleton<RetentionSchedule>()
         .AddHostedService(provider => provider.GetRequiredService<RetentionSchedule>());
@@ -26,6 +27,7 @@ public static class RetentionApi
     public static void MapRetention(this IEndpointRouteBuilder app)
     {
         app.MapRetentionPolicy();
+        app.MapPurgeCertificates();
         var retention = app.MapGroup("/v1/retention").WithTags("Retention");
         retention.MapGet("/preview", PreviewAsync)
             .RequireScope(Scope.RetentionRead)

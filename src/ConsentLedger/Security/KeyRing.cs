@@ -26,6 +26,9 @@ public sealed class KeyRing(MasterKey master, byte newest = 1)
     /// <summary>The key under which requests are recognised when they are sent again (Idempotency-Key).</summary>
     public byte[] RequestDigestKey { get; } = master.Derive("request-digest/1");
 
+    /// <summary>The seed of the Ed25519 key with which the ledger signs what it answers for. It never rotates: what it signed is verified for ever.</summary>
+    public byte[] LedgerSeed { get; } = master.Derive("ledger/1");
+
     /// <summary>Shows that a database was made under this master key, without saying anything about the key.</summary>
     public byte[] CheckValue { get; } = HMACSHA256.HashData(master.Derive("check/1"), "consentledger"u8);
 

@@ -1,0 +1,153 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using ConsentLedger.Database;
+using ConsentLedger.Http;
+using ConsentLedger.Pages;
+using ConsentLedger.Purposes;
+using ConsentLedger.Security;
+using Dapper;
+using Microsoft.AspNetCore.Http.HttpResults;
+using Npgsql;
+
+namespace ConsentLedger.Retention;
+
+/// <summary>
+/// <c>GET /v1/retention/runs/{id}/certificate</c>: what a run deleted, by purpose and rule, signed: as JSON, or as a page
+/// to print, by <c>Accept</c>; and the public key by which anybody verifies it, <c>GET /.well-known/consentledger-key</c>.
+/// </summary>
+/// <remarks>
+/// The signature is over the certificate in its canonical form (RFC 8785). The certificate holds nothing personal, and
+/// says the same each time: it is made from the records of the run, which nothing changes, and binds them by a digest.
+/// </remarks>
+public sealed class PurgeCertificates(NpgsqlDataSource database, PurposeCatalogue purposes, Organisation organisation, LedgerSignature signature)
+{
+    /// <summary>The certificate of a run that has completed.</summary>
+    public async Task<SignedCertificate> IssueAsync(PurgeRun run, CancellationToken cancellation)
+    {
+        const string Sql = """
+            select purpose_id, rule::text, count(*), min(occurred_at) as first, max(occurred_at) as last
+            from purge_record
+            where run_id = @id
+            group by purpose_id, rule
+            """;
+        var keys = (await purposes.ListAsync(cancellation)).ToDictionary(purpose => purpose.Id.Value, purpose => purpose.Key);
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        var rows = (await connection.QueryAsync<Row>(new CommandDefinition(Sql, new { id = run.Id }, cancellationToken: cancellation)))
+            .GroupBy(row => row.PurposeId is > 0 and var purpose ? keys[purpose] : PurposeKey.All, StringComparer.Ordinal);
+        var certificate = new Dictionary<string, object?>
+        {
+            ["type"] = "consentledger/purge-certificate/1",
+            ["organisation"] = organisation.Name,
+            ["runId"] = run.Id.ToString("D"),
+            ["trigger"] = Label<PurgeTrigger>.Of(run.Trigger),
+            ["requestedAt"] = Instant.Format(run.RequestedAt),
+            ["startedAt"] = Instant.Format(run.StartedAt!.Value),
+            ["finishedAt"] = Instant.Format(run.FinishedAt!.Value),
+            ["expired"] = run.Expired,
+            ["heldBack"] = run.HeldBack,
+            ["purged"] = rows.ToDictionary(pair => pair.Key, pair => (object?)ByRule(pair)),
+            ["records"] = await DigestAsync(connection, run.Id, cancellation),
+        };
+        var canonical = CanonicalJson.Write(certificate);
+        return new SignedCertificate(JsonDocument.Parse(canonical).RootElement, LedgerSignature.Algorithm, signature.PublicKey, signature.Sign(canonical));
+    }
+
+    private static Dictionary<string, object?> ByRule(IEnumerable<Row> rows) => rows
+        .GroupBy(row => row.Rule, StringComparer.Ordinal)
+        .ToDictionary(rule => rule.Key, rule => (object?)new Dictionary<string, object?>
+        {
+            ["count"] = rule.Sum(row => row.Count),
+            ["from"] = rule.Min(row => row.First) is { } first ? Instant.Format(first) : null,
+            ["to"] = rule.Max(row => row.Last) is { } last ? Instant.Format(last) : null,
+        });
+
+    /// <summary>How many records there are, and the SHA-256 over them, a line each, in the order of their key. Read as it comes, a long run in no more memory than a short one.</summary>
+    private static async Task<Dictionary<string, object?>> DigestAsync(NpgsqlConnection connection, Guid run, CancellationToken cancellation)
+    {
+        const string Sql = """
+            select subscriber_id, event_id, rule::text
+            from purge_record
+            where run_id = @run
+            order by subscriber_id, event_id, purge_record.rule
+            """;
+        using var digest = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var count = 0L;
+        await foreach (var (subscriber, @event, rule) in connection.QueryUnbufferedAsync<(Guid Subscriber, Guid Event, string Rule)>(Sql, new { run }).WithCancellation(cancellation))
+        {
+            count++;
+            digest.AppendData(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{subscriber:D} {@event:D} {rule}\n")));
+        }
+
+        return new Dictionary<string, object?> { ["count"] = count, ["sha256"] = Convert.ToHexStringLower(digest.GetHashAndReset()) };
+    }
+
+    private sealed record Row(int? PurposeId, string Rule, long Count, DateTimeOffset? First, DateTimeOffset? Last);
+}
+
+/// <summary>A certificate, and what it is verified by.</summary>
+/// <param name="Certificate">What is certified. The signature is over its canonical form (RFC 8785).</param>
+/// <param name="Algorithm">Ed25519.</param>
+/// <param name="PublicKey">The key it is verified by, in base64. Compare it with the one at <c>/.well-known/consentledger-key</c>.</param>
+/// <param name="Signature">In base64.</param>
+public sealed record SignedCertificate(JsonElement Certificate, string Algorithm, string PublicKey, string Signature);
+
+/// <summary>The routes.</summary>
+public static class PurgeCertificateRoutes
+{
+    private const string Json = "application/json";
+    private const string Html = "text/html";
+
+    /// <summary>Maps them.</summary>
+    public static void MapPurgeCertificates(this IEndpointRouteBuilder app)
+    {
+        app.MapGet("/v1/retention/runs/{id:guid}/certificate", IssueAsync)
+            .RequireScope(Scope.RetentionRead)
+            .Refuses(ProblemType.PurposeNotPermitted, ProblemType.NotFound)
+            .Produces<SignedCertificate>(StatusCodes.Status200OK, Json, Html)
+            .WithExample(answer: Example)
+            .WithName("GetPurgeCertificate").WithTags("Retention").WithSummary("Certifies what a purge run deleted, signed");
+        app.MapGet("/.well-known/consentledger-key", (LedgerSignature signature) => TypedResults.Ok(new VerifyingKey(LedgerSignature.Algorithm, signature.PublicKey)))
+            .ExcludeFromDescription();
+    }
+
+    private static readonly SignedCertificate Example = new(
+        JsonDocument.Parse("""
+            {"type":"consentledger/purge-certificate/1","organisation":"Hafod Museum","runId":"019aab3c-5f00-7c3e-9a41-5d0f6b2c8e17","trigger":"schedule",
+             "requestedAt":"2026-11-22T03:17:00.000000Z","startedAt":"2026-11-22T03:17:00.000000Z","finishedAt":"2026-11-22T03:17:02.000000Z",
+             "expired":0,"heldBack":1,"purged":{"newsletter":{"lapsed":{"count":12,"from":"2024-10-02T08:00:00.000000Z","to":"2024-11-21T19:30:00.000000Z"}}},
+             "records":{"count":12,"sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}}
+            """).RootElement,
+        LedgerSignature.Algorithm, "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+        "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw==");
+
+    /// <summary>The key by which certificates are verified.</summary>
+    /// <param name="Algorithm">Ed25519.</param>
+    /// <param name="PublicKey">Its 32 bytes in base64.</param>
+    public sealed record VerifyingKey(string Algorithm, string PublicKey);
+
+    private static async Task<Results<Ok<SignedCertificate>, PageResult<PurgeCertificatePage>, Problem>> IssueAsync(
+        Guid id, HttpContext context, PurgeRuns runs, PurgeCertificates certificates, CancellationToken cancellation)
+    {
+        if (!context.Caller().MayUse(PurposeKey.All))
+        {
+            return new Problem(ProblemType.PurposeNotPermitted);
+        }
+
+        if (await runs.FindAsync(id, cancellation) is not { Status: PurgeStatus.Completed, DryRun: false } run)
+        {
+            return Problem.NotFound("There is a certificate of a run that has completed, and none of a dry run: that deletes nothing.");
+        }
+
+        var signed = await certificates.IssueAsync(run, cancellation);
+        context.Response.Headers.CacheControl = "no-store";
+        context.Response.Headers.Vary = "Accept, Accept-Language";
+        if (context.Request.GetTypedHeaders().Accept.MaxBy(range => range.Quality ?? 1)?.MediaType.Equals(Html, StringComparison.OrdinalIgnoreCase) == true)
+        {
+            return new PageResult<PurgeCertificatePage>(new { Run = run, Signed = signed });
+        }
+
+        return TypedResults.Ok(signed);
+    }
+}
