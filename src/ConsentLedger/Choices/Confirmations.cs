@@ -33,7 +33,7 @@ internal sealed class Confirmations(
     /// and where the person has said no before, or may have, because whoever asks may be somebody else.
     /// </summary>
     public static bool AreNeededFor(Purpose purpose, SubscriberState state) =>
-        purpose.DoubleOptIn || state.HasObjected || (state.Purpose is { } last && (last.Kind.Refuses() || last.Kind == EventKind.Requested));
+        purpose.DoubleOptIn || state.HasObjected || state.WasErased || (state.Purpose is { } last && (last.Kind.Refuses() || last.Kind == EventKind.Requested));
 
     /// <summary>How a link stands and what it is about. Writes nothing.</summary>
     public async Task<(LinkStatus Status, IReadOnlyList<Offer> Asked)> LookAsync(ConfirmToken link, CancellationToken cancellation)

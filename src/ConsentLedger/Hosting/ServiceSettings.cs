@@ -13,7 +13,7 @@ public sealed record ServiceSettings
     private const string Section = "ConsentLedger";
 
     private static readonly string[] Known =
-        ["DataDirectory", "PublicUrl", "MasterKey", "MasterKeyFile", "KeyGeneration", "Controller", "Brand", "Mail", "Retention", "SignUps", "Feedback", "TrustedProxies"];
+        ["DataDirectory", "JournalDirectory", "PublicUrl", "MasterKey", "MasterKeyFile", "KeyGeneration", "Controller", "Brand", "Mail", "Retention", "SignUps", "Feedback", "TrustedProxies"];
 
     /// <summary>The server to use; null for a private cluster under the data directory.</summary>
     public string? ConnectionString { get; init; }

@@ -20,6 +20,12 @@ public sealed class BulkAppend : IAsyncDisposable
     /// <summary>How many rows a batch has; more only where one subscriber has more.</summary>
     public const int BatchRows = 10_000;
 
+    /// <summary>
+    /// Held shared by every batch until it commits. Whoever takes it alone, as an erasure does to make itself known, knows
+    /// that each batch has either committed or will see it.
+    /// </summary>
+    internal const long AdvisoryLock = 0x434C_494D_504F;
+
     private const int Attempts = 5;
 
     private readonly NpgsqlConnection session;
@@ -156,6 +162,11 @@ public sealed class BulkAppend : IAsyncDisposable
     {
         await using var transaction = await session.BeginTransactionAsync(cancellation);
         List<long> held = [];
+        if (!dryRun)
+        {
+            await ExecuteAsync($"select pg_advisory_xact_lock_shared({AdvisoryLock})", cancellation);
+        }
+
         if (!allowResubscribe)
         {
             // A withdrawal that comes in meanwhile waits at its state's row, or this waits for it and sees it. For a
@@ -200,6 +211,7 @@ public sealed class BulkAppend : IAsyncDisposable
     /// <summary>
     /// Only subscribers that some row permits, and that some row or their state refuses, are looked at one by one; that
     /// is few in most lists, and never more than a batch. A request may hide a refusal, so it counts as one here.
+    /// Of those who were erased every row is looked at.
     /// </summary>
     private async Task<List<long>> FindHeldBackAsync(Guid after, Guid until, CancellationToken cancellation)
     {
@@ -215,6 +227,10 @@ public sealed class BulkAppend : IAsyncDisposable
                             select from consent_state state
                             where state.subscriber_id = staged.subscriber_id
                                 and state.kind in ('requested', 'refused', 'withdrawn', 'revoked', 'objected')))
+                    or not bool_or(kind in ('given', 'renewed', 'permitted'))
+                        and exists (
+                            select from consent_state erased
+                            where erased.subscriber_id = staged.subscriber_id and erased.purpose_id = 0 and erased.kind = 'revoked')
             )
             select subscriber_id, 0::bigint as line, purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id
             from contested join consent_event using (subscriber_id)
@@ -278,7 +294,7 @@ public sealed class BulkAppend : IAsyncDisposable
     /// </summary>
     private async Task<List<(EventKind Kind, long Count)>> AppendAsync(Guid after, Guid until, List<long> held, CancellationToken cancellation)
     {
-        const string Sql = """
+        const string Sql = $"""
             with fresh as materialized (
                 select distinct on (subscriber_id, event_id) *
                 from staged
@@ -318,6 +334,12 @@ public sealed class BulkAppend : IAsyncDisposable
             queued as (
                 insert into outbox (subscriber_id, event_id, purpose_id, kind, occurred_at, recorded_at, commitment)
                 select subscriber_id, event_id, purpose_id, kind, occurred_at, recorded_at, commitment from appended
+                on conflict (subscriber_id, event_id) do update set recorded_at = excluded.recorded_at, commitment = excluded.commitment
+            ),
+            journalled as (
+                insert into journal_queue (subscriber_id, event_id, purpose_id, kind, occurred_at)
+                select subscriber_id, event_id, purpose_id, kind, occurred_at from appended where kind in {Forbidding.Kinds}
+                on conflict do nothing
             ),
             projected as (
                 insert into consent_state as state (subscriber_id, purpose_id, kind, basis, occurred_at, expires_at, event_id)

@@ -30,6 +30,7 @@ public sealed partial class LedgerStore
         queued as (
             insert into outbox (subscriber_id, event_id, purpose_id, kind, occurred_at, recorded_at, commitment)
             select subscriber_id, event_id, purpose_id, kind, occurred_at, recorded_at, commitment from appended
+            on conflict (subscriber_id, event_id) do update set recorded_at = excluded.recorded_at, commitment = excluded.commitment
         ),
         projected as (
             insert into consent_state as state (subscriber_id, purpose_id, kind, basis, occurred_at, expires_at, event_id)

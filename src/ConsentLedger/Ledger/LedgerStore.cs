@@ -28,13 +28,14 @@ public sealed partial class LedgerStore : IAsyncDisposable
     /// <summary>
     /// Events, evidence, outbox and states in one statement: all of it is durable when this commits, and none of it
     /// before; a crash leaves the whole or nothing. Repeated with the same ids it writes nothing, so it may be retried.
-    /// A state row is only replaced by an event that beats it, so arrival order never matters. A subscriber's row is
+    /// An event that forbids is queued for the journal as well, from which a restored database learns of it. A state row
+    /// is only replaced by an event that beats it, so arrival order never matters. A subscriber's row is
     /// locked and not changed where it exists, so that no purge takes the address while an event for it arrives.
     ///
     /// Sixteen arrays, one element an event; no two events of one subscriber, since a statement can't touch a state
     /// twice. Answers a row an event, in their order: whether it was appended, and whether the state follows from it.
     /// </summary>
-    public const string AppendSql = """
+    public const string AppendSql = $"""
         with asked as materialized (
             select *
             from unnest(
@@ -72,6 +73,12 @@ public sealed partial class LedgerStore : IAsyncDisposable
         queued as (
             insert into outbox (subscriber_id, event_id, purpose_id, kind, occurred_at, recorded_at, commitment)
             select subscriber_id, event_id, purpose_id, kind, occurred_at, recorded_at, commitment from appended
+            on conflict (subscriber_id, event_id) do update set recorded_at = excluded.recorded_at, commitment = excluded.commitment
+        ),
+        journalled as (
+            insert into journal_queue (subscriber_id, event_id, purpose_id, kind, occurred_at)
+            select subscriber_id, event_id, purpose_id, kind, occurred_at from appended where kind in {Forbidding.Kinds}
+            on conflict do nothing
         ),
         projected as (
             insert into consent_state as state (subscriber_id, purpose_id, kind, basis, occurred_at, expires_at, event_id)

@@ -40,8 +40,16 @@ public static class Resubscription
             }
         }
 
+        ConsentState? erasure = history.Where(state => state is { Purpose.Value: 0, Kind: EventKind.Revoked }).Cast<ConsentState?>().FirstOrDefault();
         foreach (var (line, state) in rows)
         {
+            if (state.Since <= erasure?.Since)
+            {
+                // Not even as history: a list from before would bring back what was erased.
+                yield return line;
+                continue;
+            }
+
             if (!taken.Contains(state.EventId) && state.Kind.Permits() && (Forbids(ledger, state) || Forbids(list, state)))
             {
                 yield return line;

@@ -16,7 +16,13 @@ public readonly record struct SubscriberState(
     public bool IsRestricted => Restriction?.Kind == EventKind.Restricted;
 
     /// <summary>True once all direct marketing was objected to; a newer consent permits its own purpose only.</summary>
-    public bool HasObjected => Objection is not null;
+    public bool HasObjected => Objection is { Kind: not EventKind.Revoked };
+
+    /// <summary>
+    /// True once the person was erased: what stays at <c>*</c> then forbids as an objection does, but whoever signs up anew
+    /// may be asked to confirm it, as a stranger may.
+    /// </summary>
+    public bool WasErased => Objection is { Kind: EventKind.Revoked };
 
     /// <summary>This with one more row of the subscriber's range; rows of other purposes than the one asked for are not for here.</summary>
     public SubscriberState With(ConsentState state) => state.Purpose.Value switch
@@ -33,7 +39,7 @@ public readonly record struct SubscriberState(
         : IsSuppressed ? Decision.Deny(CheckReason.Suppressed)
         : purpose.HasEnded(now) ? Decision.Deny(CheckReason.PurposeEnded)
         : purpose.Basis == LawfulBasis.Service ? DecideService()
-        : IsVoidedByObjection() ? Decision.Deny(CheckReason.Objected)
+        : IsVoidedByObjection() ? Decision.Of(Objection!.Value.Kind)
         : Purpose is { } state ? Decision.Of(state.StatusAt(now))
         : Decision.Deny(CheckReason.Unknown);
 

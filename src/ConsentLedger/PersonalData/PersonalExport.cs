@@ -208,6 +208,14 @@ public static class PersonalDataServices
             .AddSingleton(ControllerContact.Read(configuration))
             .AddSingleton<PersonalExport>()
             .AddSingleton<ExportArchive>()
+            .AddSingleton<Rectification>()
+            .AddSingleton<Erasure>()
+            .AddSingleton(provider => new ErasureJournal(
+                configuration["ConsentLedger:JournalDirectory"] is { Length: > 0 } shared
+                    ? Path.GetFullPath(shared)
+                    : Path.Combine(provider.GetRequiredService<DataDirectory>().Path, "journal")))
+            .AddSingleton<JournalKeeper>()
+            .AddHostedService(provider => provider.GetRequiredService<JournalKeeper>())
             .AddSingleton<IPersonalRecords, AddressRecords>()
             .AddSingleton<IPersonalRecords, StateRecords>()
             .AddSingleton<IPersonalRecords, EventRecords>()
@@ -216,6 +224,7 @@ public static class PersonalDataServices
             .AddSingleton<IPersonalRecords, MailRecords>()
             .AddSingleton<IPersonalRecords, MailFileRecords>()
             .AddSingleton<IPersonalRecords, PurgeRecords>()
+            .AddSingleton<IPersonalRecords, ErasureRecords>()
             .AddSingleton<IPersonalRecords, AuditRecords>();
         return services;
     }

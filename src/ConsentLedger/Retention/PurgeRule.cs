@@ -43,7 +43,7 @@ internal static class RuleSql
     public const string PermittingKinds = "('permitted', 'given', 'renewed')";
 
     /// <summary>What stays in force after its event has gone: a suppression keeps it (FACTS 32, 34).</summary>
-    public const string KeptKinds = "('invalidated', 'refused', 'withdrawn', 'revoked', 'objected', 'suppressed', 'restricted')";
+    public const string KeptKinds = Ledger.Forbidding.Kinds;
 
     public const string EndedDue = "purpose.ends_at + purpose.retention_lapsed";
 

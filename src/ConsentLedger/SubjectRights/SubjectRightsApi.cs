@@ -7,6 +7,8 @@ public static class SubjectRightsApi
     public static void MapSubjectRights(this IEndpointRouteBuilder app)
     {
         app.MapExport();
+        app.MapRectify();
+        app.MapErase();
         app.MapHolds();
         app.MapRequests();
     }

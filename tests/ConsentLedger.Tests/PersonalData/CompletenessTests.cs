@@ -1,8 +1,10 @@
+using System.Text;
 using System.Text.Json.Nodes;
 using ConsentLedger.Choices;
 using ConsentLedger.Ledger;
 using ConsentLedger.Mail;
 using ConsentLedger.Purposes;
+using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
 using ConsentLedger.Tests.Hosting;
 using ConsentLedger.Tests.Preferences;
@@ -62,6 +64,7 @@ public sealed class CompletenessTests(TestDatabase databases)
     /// <summary>Tables with a row a subscriber or event of which nothing comes out, and why.</summary>
     private static readonly Dictionary<string, string> NothingMore = new()
     {
+        ["journal_queue"] = "repeats what the event says, for the second until it is in the journal",
         ["outbox"] = "repeats what the event says, until it has its place in the log",
     };
 
@@ -97,7 +100,7 @@ public sealed class CompletenessTests(TestDatabase databases)
             """))!;
         var export = await service.ExportAsync(UnsubscribeScene.Ada);
 
-        foreach (var (table, column) in tables.Select(name => (name.Split('.')[0], name.Split('.')[1])))
+        foreach (var (table, column) in tables.Select(name => (name.Split('.')[0], name.Split('.')[1])).Where(name => !NothingMore.ContainsKey(name.Item1)))
         {
             (await service.SqlAsync($"select count(*) from {table} where {column} = '{id}'")).ShouldNotBe(0L, $"Nothing was planted in {table}.");
         }
@@ -122,7 +125,7 @@ public sealed class CompletenessTests(TestDatabase databases)
         var csv = string.Concat(await Task.WhenAll(service.Kinds().Select(kind => service.ReadZipAsync(UnsubscribeScene.Ada, $"csv/{kind.Name}.csv"))));
         var page = await service.ReadZipAsync(UnsubscribeScene.Ada, "your-data.html");
 
-        foreach (var planted in new[] { "Evidence", "Reference", "Guardian", "Hold", "SignUp", "Mail", "Spool", "Statement", "Privacy", "Audit", "Channel", "Request" })
+        foreach (var planted in new[] { "Evidence", "Reference", "Guardian", "Hold", "SignUp", "Mail", "Spool", "Statement", "Privacy", "Audit", "Channel", "Request", "Erasure" })
         {
             json.ShouldContain($"{Marker}{planted}");
             csv.ShouldContain($"{Marker}{planted}");
@@ -153,6 +156,9 @@ public sealed class CompletenessTests(TestDatabase databases)
             ["source"] = new JsonObject { ["kind"] = "paper", ["reference"] = $"{Marker}Reference" },
         });
         var id = service.IdOf(UnsubscribeScene.Ada);
+        var box = service.Services.GetRequiredService<Sealer>().Seal(Encoding.UTF8.GetBytes($"{Marker}Erasure"), SealedPlace.Of("erasure", id.Value));
+        await service.SqlAsync(
+            $"insert into erasure (subscriber_id, erasure_id, requested_at, reason, completed_at) values ('{id}', gen_random_uuid(), '2020-01-01', '\\x{Convert.ToHexString(box)}', now())");
         await service.SqlAsync($"insert into soft_bounce (subscriber_id, report_id, occurred_at) values ('{id}', gen_random_uuid(), now())");
         await service.SqlAsync(
             $"insert into audit_entry (audit_id, happened_at, action, actor, command, about_subscriber, purpose, target, request_id) values (gen_random_uuid(), now(), 'planted', 'command', 'export', '{id}', 'newsletter', 'x', '{Marker}Audit')");
