@@ -17,7 +17,7 @@ create type mail_status as enum (
     'waiting', 'sent', 'poison');
 
 create type purge_rule as enum (
-    'ended', 'lapsed', 'pending', 'evidence', 'facets', 'address');
+    'ended', 'lapsed', 'pending', 'evidence', 'facets', 'address', 'erasure');
 
 create type purge_status as enum (
     'pending', 'running', 'completed', 'failed');
@@ -144,6 +144,22 @@ comment on table consent_state is 'A projection of consent_event and suppression
 grant delete, insert, select, update on consent_state to consentledger_purge;
 grant insert, select, update on consent_state to consentledger_service;
 
+create table erasure (
+    subscriber_id uuid not null,
+    erasure_id uuid not null,
+    requested_at timestamp with time zone not null,
+    reason bytea,
+    completed_at timestamp with time zone,
+    events_erased bigint not null default 0,
+    constraint erasure_pk PRIMARY KEY (subscriber_id)
+);
+CREATE INDEX erasure_open ON consentledger.erasure USING btree (requested_at) WHERE (completed_at IS NULL);
+comment on table erasure is 'The last erasure of each subscriber: asked for, and completed once nothing is left that it takes. One that is open goes on after a crash, or once a legal hold is lifted.';
+comment on column erasure.erasure_id is 'The run_id of its purge records, and the event_id of the suppression that it leaves.';
+comment on column erasure.reason is 'Sealed: what the organisation noted; never the address. Null for one that the journal alone knew of.';
+grant select, update (completed_at, events_erased) on erasure to consentledger_purge;
+grant insert, select, update on erasure to consentledger_service;
+
 create table evidence (
     subscriber_id uuid not null,
     event_id uuid not null,
@@ -205,6 +221,25 @@ create table installation (
 );
 comment on table installation is 'One row: a keyed check value, so that the service refuses a database made under another master key.';
 grant insert, select on installation to consentledger_service;
+
+create table journal_position (
+    journal_id uuid not null,
+    position bigint not null,
+    constraint journal_position_pk PRIMARY KEY (journal_id)
+);
+comment on table journal_position is 'How far, in bytes, this database knows each journal. After a restore that is less than the journal has.';
+grant insert, select, update on journal_position to consentledger_service;
+
+create table journal_queue (
+    subscriber_id uuid not null,
+    event_id uuid not null,
+    purpose_id integer not null,
+    kind event_kind not null,
+    occurred_at timestamp with time zone not null,
+    constraint journal_queue_pk PRIMARY KEY (subscriber_id, event_id)
+);
+comment on table journal_queue is 'Written with every event that forbids, until it is in the journal outside the database: seconds at most.';
+grant delete, insert, select, update (kind) on journal_queue to consentledger_service;
 
 create table legal_hold (
     subscriber_id uuid not null,
@@ -283,7 +318,7 @@ create table outbox (
 );
 comment on table outbox is 'One row an event, until the leader has given it its position in the log. It carries all the log needs, so that a
 purged event still gets its place.';
-grant insert, select on outbox to consentledger_service;
+grant insert, select, update (recorded_at, commitment) on outbox to consentledger_service;
 
 create table preference_request (
     subscriber_id uuid not null,

@@ -154,7 +154,7 @@ public sealed class ErasureJournal : IDisposable
             {
                 if (reader.Peek() >= 0)
                 {
-                    throw new StartupException($"The journal {path} is damaged at byte {place}. Put back a whole copy of it; without one, erasures after that place are lost.");
+                    throw new StartupException($"The journal {path} is damaged at byte {place}. Put one back that is whole; without it, erasures after that place are lost.");
                 }
 
                 yield break;

@@ -5,6 +5,7 @@ using ConsentLedger.Hosting;
 using ConsentLedger.Mail;
 using ConsentLedger.Pages;
 using ConsentLedger.PersonalData;
+using ConsentLedger.Preferences;
 using ConsentLedger.Security;
 using ConsentLedger.SignUps;
 using ConsentLedger.SubjectRights;
@@ -41,6 +42,8 @@ internal static class VerbServices
             .AddUnsubscribe()
             .AddSignUps()
             .AddFeedback()
+            .AddRequests()
+            .AddPreferences()
             .AddRequests()
             .AddPersonalData(configuration));
 }
