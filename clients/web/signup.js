@@ -113,7 +113,7 @@
       if (key.includes('-') || key === 'part') element.setAttribute(key, value);
       else element[key] = value;
     }
-    element.append(...children.flat().filter((child) => child != null));
+    element.append(...children.flat(Infinity).filter((child) => child != null));
     return element;
   }
 
@@ -153,7 +153,7 @@
         notice?.privacyNoticeUrl && make('a', { part: 'privacy', href: notice.privacyNoticeUrl, rel: 'noreferrer' }, texts.privacy));
 
       this.status = make('p', { role: 'status', part: 'status' });
-      this.form = make('form', { part: 'form', noValidate: true, lang: about.language, method: 'post', action: about.url },
+      this.form = make('form', { part: 'form', noValidate: true, lang: about.language, method: 'post', action: this.page },
         hidden('language', about.language),
         purposes.map(({ key, notice }) => notice && hidden('notice-' + key, notice.version)),
         many
@@ -195,11 +195,12 @@
         const input = this.shadowRoot.querySelector('#' + name);
         return !input.value.trim() || !input.validity.valid;
       };
+      const needsAge = this.about.purposes.some(({ key, minimumAge }) => minimumAge && data.getAll('purposes').includes(key));
       return [
         isBad('address') && 'address',
         !data.has('purposes') && 'purposes',
-        this.about.minimumAge && !data.has('age') && 'age',
-        data.get('age') === 'under' && isBad('guardian') && 'guardian',
+        needsAge && !data.has('age') && 'age',
+        needsAge && data.get('age') === 'under' && isBad('guardian') && 'guardian',
       ].filter(Boolean);
     }
 
@@ -214,7 +215,7 @@
         await this.post(data, 2);
       } catch (reason) {
         console.warn('ConsentLedger:', reason);
-        status.replaceChildren(about.texts.failed, ' ', make('a', { href: about.url }, about.texts.page));
+        status.replaceChildren(about.texts.failed, ' ', make('a', { href: this.page }, about.texts.page));
       }
       this.sending = false;
     }
@@ -222,16 +223,16 @@
     async post(data, attempts) {
       const { about } = this;
       if (about.challenge) {
-        for (const [name, value] of Object.entries(await solve(about.url))) data.set(name, value);
+        for (const [name, value] of Object.entries(await solve(this.page))) data.set(name, value);
       }
-      const answer = await fetch(about.url, {
+      const answer = await fetch(this.page, {
         method: 'POST', body: data, headers: { accept: 'application/json' }, credentials: 'omit', referrerPolicy: 'no-referrer-when-downgrade',
       });
       if (answer.ok) return this.finish();
       const errors = Object.keys((answer.status === 400 && (await answer.json()).errors) || {});
       // Someone who was interrupted has an answer that is too old; a new one is a moment's work.
       if (attempts > 1 && errors.some((path) => path === 'challenge' || path === 'solution')) return this.post(data, attempts - 1);
-      if (answer.status !== 429 && !errors.length) throw new Error(`${about.url} answers ${answer.status}`);
+      if (answer.status !== 429 && !errors.length) throw new Error(`${this.page} answers ${answer.status}`);
       this.status.textContent = answer.status === 429 ? about.texts.busy : '';
       this.complain(errors.map((path) => path.replace('fields.', '')));
       if (errors.length && !this.shadowRoot.querySelector('[aria-invalid=true]')) this.status.textContent = about.texts.errorOther;

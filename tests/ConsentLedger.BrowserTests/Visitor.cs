@@ -6,8 +6,8 @@ using Microsoft.Playwright;
 namespace ConsentLedger.BrowserTests;
 
 /// <summary>
-/// Somebody with a browser, who watches what it fetches. Whatever they did, in the end nothing went to another origin,
-/// nothing failed, and no cookie is left.
+/// Somebody with a browser, who watches what it fetches. Whatever they did, in the end nothing went to an origin that was
+/// not named, nothing failed, and no cookie is left.
 /// </summary>
 internal sealed class Visitor : IAsyncDisposable
 {
@@ -15,22 +15,22 @@ internal sealed class Visitor : IAsyncDisposable
     private readonly Uri origin;
     private readonly ConcurrentBag<string> strays = [];
 
-    private Visitor(IBrowserContext context, IPage page, Uri origin)
+    private Visitor(IBrowserContext context, IPage page, Uri origin, Uri[] others)
     {
         this.context = context;
         this.origin = origin;
         Page = page;
-        page.Request += (_, request) => Note(request.Url, !request.Url.StartsWith(origin.AbsoluteUri, StringComparison.Ordinal));
+        page.Request += (_, request) => Note(request.Url, !others.Prepend(origin).Any(known => request.Url.StartsWith(known.AbsoluteUri, StringComparison.Ordinal)));
         page.RequestFailed += (_, request) => Note("failed: " + request.Url, true);
         page.Console += (_, message) => Note("console: " + message.Text, message.Type == "error" && !message.Text.Contains("status of", StringComparison.Ordinal));
     }
 
     public IPage Page { get; }
 
-    public static async Task<Visitor> ComeAsync(Chromium chromium, Uri origin, Look look, string language, bool javaScript = false)
+    public static async Task<Visitor> ComeAsync(Chromium chromium, Uri origin, Look look, string language, bool javaScript = false, params Uri[] others)
     {
         var context = await chromium.OpenAsync(look, language, javaScript);
-        return new Visitor(context, await context.NewPageAsync(), origin);
+        return new Visitor(context, await context.NewPageAsync(), origin, others);
     }
 
     public async Task<IResponse> GoAsync(string path) => (await Page.GotoAsync(new Uri(origin, path).AbsoluteUri))!;

@@ -5,14 +5,17 @@ namespace ConsentLedger.Pages;
 /// <summary>What browsers are told with every page: nothing from elsewhere, no frame, no trace left behind; and no script, unless a page says so.</summary>
 public static class PageHeaders
 {
-    private const string Policy =
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    /// <summary>
+    /// Lets the form on the page that this request is answered with end on another site: browsers hold the answer's redirect
+    /// against the policy too.
+    /// </summary>
+    public static void AllowReturnTo(HttpContext context, Uri url) => context.Features.Set(new ReturnsTo(url.GetLeftPart(UriPartial.Authority)));
 
     /// <summary>
     /// Lets the page that this request is answered with run this service's own scripts, and those alone. No page on which
     /// people confirm or unsubscribe does: there is nothing on them that could press a button.
     /// </summary>
-    public static void AllowOwnScripts(HttpContext context) => context.Features.Set<OwnScripts>(new OwnScripts());
+    public static void AllowOwnScripts(HttpContext context) => context.Features.Set(new OwnScripts());
 
     /// <summary>
     /// Maps a page that people open: GET and HEAD, with the headers of <see cref="AsPage"/>, outside the API's document.
@@ -38,7 +41,10 @@ public static class PageHeaders
     public static void Set(HttpContext context)
     {
         var headers = context.Response.Headers;
-        headers.ContentSecurityPolicy = context.Features.Get<OwnScripts>() is null ? Policy : $"{Policy}; script-src 'self'; connect-src 'self'";
+        var returns = context.Features.Get<ReturnsTo>() is { } site ? $" {site.Origin}" : string.Empty;
+        var scripts = context.Features.Get<OwnScripts>() is null ? string.Empty : "; script-src 'self'; connect-src 'self'";
+        headers.ContentSecurityPolicy =
+            $"default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'{returns}; base-uri 'none'; frame-ancestors 'none'{scripts}";
         headers.XContentTypeOptions = "nosniff";
         headers["Referrer-Policy"] = "no-referrer";
         headers["X-Robots-Tag"] = "noindex";
@@ -48,4 +54,6 @@ public static class PageHeaders
     }
 
     private sealed record OwnScripts;
+
+    private sealed record ReturnsTo(string Origin);
 }

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using ConsentLedger.Choices;
 using ConsentLedger.Pages;
+using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 using Microsoft.Extensions.Options;
 using Microsoft.Net.Http.Headers;
@@ -20,7 +21,7 @@ namespace ConsentLedger.SignUps;
 /// <param name="Challenge">True if <c>{url}/challenge</c> has to be solved before it is posted.</param>
 /// <param name="Purposes">What can be chosen.</param>
 /// <param name="Fields">What is asked beside the address.</param>
-/// <param name="MinimumAge">The age from which people consent alone; null where none is set, and then age is not asked.</param>
+/// <param name="MinimumAge">The highest of the purposes' ages; null where none has one, and then age is not asked.</param>
 /// <param name="Texts">Labels, messages and what to say to a mistake, by name.</param>
 public sealed record FormDescription(
     string Form, string Language, string Organisation, string Url, bool Challenge, IReadOnlyList<FormDescription.OfferedPurpose> Purposes,
@@ -36,8 +37,9 @@ public sealed record FormDescription(
     /// <param name="Key">Goes back in <c>purposes</c>.</param>
     /// <param name="Name">What it is called.</param>
     /// <param name="Description">What it is, or null.</param>
+    /// <param name="MinimumAge">The age from which people consent to it alone; null for none.</param>
     /// <param name="Notice">What is agreed to; null if nothing was published.</param>
-    public sealed record OfferedPurpose(string Key, string Name, string? Description, Wording? Notice);
+    public sealed record OfferedPurpose(string Key, string Name, string? Description, int? MinimumAge, Wording? Notice);
 
     /// <summary>The wording to show as it is.</summary>
     /// <param name="Version">Goes back as <c>notice-{purpose}</c>, so that the evidence names what was shown.</param>
@@ -54,7 +56,7 @@ public sealed record FormDescription(
 
     internal static FormDescription Of(Form form, IReadOnlyList<Offer> offers, PageTexts texts, Organisation organisation, PublicUrl publicUrl)
     {
-        var age = offers.Max(offer => offer.Purpose.MinimumAge) is { } minimum and > 0 ? minimum : (int?)null;
+        var age = offers.Max(offer => AgeOf(offer.Purpose));
         (string, string)[] values = [("organisation", organisation.Name ?? publicUrl.Host), ("age", $"{age}")];
         return new FormDescription(
             form.Key,
@@ -62,7 +64,7 @@ public sealed record FormDescription(
             organisation.Name ?? publicUrl.Host,
             publicUrl.Link($"/signup/{form.Key}"),
             form.Challenge,
-            [.. offers.Select(offer => new OfferedPurpose(offer.Purpose.Key, offer.Purpose.Name, offer.Purpose.Description, WordingOf(offer)))],
+            [.. offers.Select(offer => new OfferedPurpose(offer.Purpose.Key, offer.Purpose.Name, offer.Purpose.Description, AgeOf(offer.Purpose), WordingOf(offer)))],
             [.. form.Fields.Select(field => new AskedField(field, ExtraField.Label(field, texts), ExtraField.Autocomplete(field)))],
             age,
             TextKeys.ToDictionary(text => text.Name, text => texts.With(text.Key, values), StringComparer.Ordinal));
@@ -87,6 +89,8 @@ public sealed record FormDescription(
         ("page", "signup.page"), ("errorAddress", "signup.error.address"), ("errorPurposes", "signup.error.purposes"),
         ("errorAge", "signup.error.age"), ("errorGuardian", "signup.error.guardian"), ("errorOther", "signup.error.other"),
     ];
+
+    private static int? AgeOf(Purpose purpose) => purpose.MinimumAge is > 0 ? purpose.MinimumAge : null;
 
     private static Wording? WordingOf(Offer offer) =>
         offer.Notice is { } notice ? new Wording(notice.Version, notice.Language, notice.Statement, notice.PrivacyNoticeUrl) : null;

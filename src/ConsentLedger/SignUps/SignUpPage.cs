@@ -210,6 +210,11 @@ internal static class SignUpPage
             PageHeaders.AllowOwnScripts(context);
         }
 
+        if (returnUrl is not null)
+        {
+            PageHeaders.AllowReturnTo(context, new Uri(returnUrl));
+        }
+
         return new PageResult<SignUpForm>(
             new
             {

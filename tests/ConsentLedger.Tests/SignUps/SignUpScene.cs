@@ -29,11 +29,13 @@ internal static partial class SignUpScene
     public static async Task FormAsync(this TestService service, string language = "en", params string[] purposes) =>
         (await service.PutAsync("/v1/forms/website", Form(language, purposes))).IsSuccessStatusCode.ShouldBeTrue();
 
-    /// <summary>A form that asks for some work first.</summary>
-    public static async Task ChallengingFormAsync(this TestService service, string key = "website")
+    /// <summary>A form that asks for some work first, on the usual site or another.</summary>
+    public static async Task ChallengingFormAsync(this TestService service, string key = "website", string site = Site, string language = "en")
     {
-        var form = Form();
+        var form = Form(language);
         form["challenge"] = true;
+        form["origins"] = new JsonArray(site);
+        form["returnUrls"] = new JsonArray($"{site}/thank-you");
         (await service.PutAsync($"/v1/forms/{key}", form)).IsSuccessStatusCode.ShouldBeTrue();
     }
 
