@@ -35,6 +35,7 @@ public static class ImportEvents
             .AcceptsIdempotencyKey()
             .StreamsBody()
             .WithMetadata(new DisableRequestSizeLimitAttribute())
+            .Accepts<string>(Csv, NdJson)
             .WithExample(ExampleRequest, ExampleAnswer)
             .WithTags("Events").WithName("ImportEvents").WithSummary("Imports a list of events");
 

@@ -43,7 +43,9 @@ internal static class CheckVerb
             throw new StartupException($"{file.FullName} has no column 'address'.");
         }
 
-        // Written beside its place and moved there at the end: a list that was cut short never looks like a whole one.
+        // Written beside its place and moved there at the end: a list that was cut short never looks like a whole one, and
+        // neither does the list of the time before.
+        output?.Delete();
         var unfinished = output is null ? null : $"{output.FullName}.unfinished";
         using var progress = new Progress("checked", () => (double)list.Position / Math.Max(list.Length, 1));
         var summary = default(ListSummary);

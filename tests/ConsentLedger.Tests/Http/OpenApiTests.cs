@@ -151,11 +151,18 @@ public sealed class OpenApiTests(TestDatabase databases)
     }
 
     [Fact]
-    public async Task The_document_on_file_is_the_one_that_is_served()
+    public async Task The_document_on_file_and_the_requests_made_from_it_are_those_of_the_service()
     {
         await using var service = await TestService.StartAsync(databases);
-        var live = Sorted(await service.GetAsync("/openapi/v1.json").ReadAsync()).ToJsonString(OnFile) + "\n";
-        var path = Repository.PathOf("clients", "openapi.json");
+        var document = Sorted(await service.GetAsync("/openapi/v1.json").ReadAsync());
+        await CompareAsync("openapi.json", document.ToJsonString(OnFile) + "\n");
+        await CompareAsync(Path.Combine("http", "consent-ledger.http"), RequestFile.Of(document, OnFile));
+    }
+
+    /// <summary>Holds a file under <c>clients</c> against what it has to be, or writes it.</summary>
+    private static async Task CompareAsync(string name, string live)
+    {
+        var path = Repository.PathOf("clients", name);
         if (Environment.GetEnvironmentVariable("UPDATE_OPENAPI") == "1")
         {
             await File.WriteAllTextAsync(path, live, TestContext.Current.CancellationToken);
@@ -165,7 +172,7 @@ public sealed class OpenApiTests(TestDatabase databases)
         var difference = live.Split('\n').Except(onFile.Split('\n')).Select(line => "+ " + line)
             .Concat(onFile.Split('\n').Except(live.Split('\n')).Select(line => "- " + line));
         (onFile == live).ShouldBeTrue(
-            "clients/openapi.json is stale: a route, a record or its comment changed. Write it anew, look at the difference and commit it:\n"
+            $"clients/{name} is stale: a route, a record or its comment changed. Write it anew, look at the difference and commit it:\n"
             + "    UPDATE_OPENAPI=1 dotnet test --filter-class \"*OpenApiTests\"\n" + string.Join('\n', difference.Take(50)));
     }
 
