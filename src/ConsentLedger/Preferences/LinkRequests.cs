@@ -13,8 +13,9 @@ using Npgsql;
 namespace ConsentLedger.Preferences;
 
 /// <summary>
-/// Mails people the link to their choices. A request is durable before it is answered, and looked into after: its mail is
-/// queued, and the request gone, in one transaction; a crash leaves the request for the next look.
+/// Mails people the link to their choices, and the link by which they move to another address. A request is durable before it
+/// is answered, and looked into after: its mail is queued, and the request gone, in one transaction; a crash leaves the
+/// request for the next look. A request to move is kept until it is confirmed, a day at most.
 /// </summary>
 /// <remarks>
 /// Who gets a mail: an address something is known of. Not one that is suppressed or restricted: nothing at all goes there. Who
@@ -33,6 +34,7 @@ internal sealed partial class LinkRequests(
 
     private const string Table = "preference_request";
     private const string MailKind = "preference-link";
+    private const string ChangeMailKind = "address-change";
     private const int MaxDoublings = 7;
     private static readonly TimeSpan Look = TimeSpan.FromSeconds(5);
 
@@ -49,11 +51,18 @@ internal sealed partial class LinkRequests(
     /// <param name="typed">The address as somebody typed it; null if all there is is an old link.</param>
     /// <param name="language">The language to write in.</param>
     /// <param name="cancellation">Ends the wait.</param>
-    public async Task ReceiveAsync(SubscriberId subscriber, Address? typed, string language, CancellationToken cancellation)
+    public Task ReceiveAsync(SubscriberId subscriber, Address? typed, string language, CancellationToken cancellation) =>
+        ReceiveAsync(subscriber, new Said(typed?.Given, language), cancellation);
+
+    /// <summary>Writes down that somebody would move to another address, whose holder is asked; durable when this returns.</summary>
+    public Task ReceiveChangeAsync(SubscriberId from, SubscriberId to, Address next, string language, CancellationToken cancellation) =>
+        ReceiveAsync(to, new Said(next.Given, language, from.Value), cancellation);
+
+    private async Task ReceiveAsync(SubscriberId subscriber, Said said, CancellationToken cancellation)
     {
         var now = Now;
         var id = Guid.CreateVersion7(now);
-        var details = sealer.Seal(JsonSerializer.SerializeToUtf8Bytes(new Said(typed?.Given, language)), SealedPlace.Of(Table, subscriber.Value, id));
+        var details = sealer.Seal(JsonSerializer.SerializeToUtf8Bytes(said), SealedPlace.Of(Table, subscriber.Value, id));
         await DatabaseResilience.Repeatable.ExecuteAsync(
             async token =>
             {
@@ -124,9 +133,16 @@ internal sealed partial class LinkRequests(
 
             try
             {
-                await LookIntoAsync(connection, row, cancellation);
-                await connection.ExecuteAsync(new CommandDefinition(
-                    "delete from preference_request where subscriber_id = @SubscriberId and request_id = @RequestId", row, cancellationToken: cancellation));
+                if (row.RequestedAt + Kept > Now && Open(row) is { ChangeOf: not null } change)
+                {
+                    await LookIntoChangeAsync(connection, row, change, cancellation);
+                }
+                else
+                {
+                    await LookIntoAsync(connection, row, cancellation);
+                    await DeleteAsync(connection, row, cancellation);
+                }
+
                 await transaction.CommitAsync(cancellation);
                 outbox.Wake();
                 return true;
@@ -152,6 +168,12 @@ internal sealed partial class LinkRequests(
     {
         var subscriber = new SubscriberId(row.SubscriberId);
         var details = Open(row);
+        if (details.ChangeOf is not null)
+        {
+            // Nobody confirmed it.
+            return;
+        }
+
         await SignUpStore.LockAsync(connection, subscriber, subscriber, cancellation);
         var states = await ledger.ReadStatesAsync(subscriber, cancellation);
         var (known, _) = await ledger.FindSubscriberAsync(subscriber, cancellation);
@@ -164,6 +186,60 @@ internal sealed partial class LinkRequests(
         {
             await outbox.EnqueueAsync(connection, Write(PreferenceToken.For(subscriber, clock.GetUtcNow()), recipient, details.Language), cancellation);
         }
+    }
+
+    /// <summary>Asks the holder of the new address, and keeps what is needed once they confirm.</summary>
+    private async Task LookIntoChangeAsync(NpgsqlConnection connection, Row row, Said change, CancellationToken cancellation)
+    {
+        var subscriber = new SubscriberId(row.SubscriberId);
+        var until = row.RequestedAt + Kept;
+        await SignUpStore.LockAsync(connection, subscriber, subscriber, cancellation);
+        var states = await ledger.ReadStatesAsync(subscriber, cancellation);
+        var facets = states.Where(state => state.Purpose.IsFacet).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+        if (!facets.IsSuppressed && !facets.IsRestricted
+            && await MailOutbox.CountAsync(connection, subscriber, [ChangeMailKind], Now.AddDays(-1), cancellation) < PerDay)
+        {
+            await outbox.EnqueueAsync(connection, WriteChange(new AddressChangeToken(subscriber, row.RequestId, until), change), cancellation);
+        }
+
+        await connection.ExecuteAsync(new CommandDefinition(
+            "update preference_request set next_attempt_at = @until where subscriber_id = @SubscriberId and request_id = @RequestId",
+            new { until, row.SubscriberId, row.RequestId },
+            cancellationToken: cancellation));
+    }
+
+    /// <summary>The request that a link names, while it is kept.</summary>
+    public async Task<Row?> FindAsync(AddressChangeToken link, CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        return await connection.QuerySingleOrDefaultAsync<Row?>(new CommandDefinition(
+            $"select {Columns} from preference_request where subscriber_id = @Value and request_id = @Request",
+            new { link.Subscriber.Value, link.Request },
+            cancellationToken: cancellation));
+    }
+
+    /// <summary>Forgets a request.</summary>
+    public async Task DeleteAsync(Row row, CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await DeleteAsync(connection, row, cancellation);
+    }
+
+    private static Task<int> DeleteAsync(NpgsqlConnection connection, Row row, CancellationToken cancellation) =>
+        connection.ExecuteAsync(new CommandDefinition(
+            "delete from preference_request where subscriber_id = @SubscriberId and request_id = @RequestId", row, cancellationToken: cancellation));
+
+    private OutgoingMail WriteChange(AddressChangeToken token, Said change)
+    {
+        var texts = PageTexts.All[change.Language];
+        var name = organisation.Name ?? "ConsentLedger";
+        return new Letter(texts)
+            .Say(texts["mail.hello"])
+            .Say(texts.With("mail.address.intro", ("organisation", name)))
+            .Button(texts["mail.address.button"], publicUrl.Link($"/address/{token.Sign(keys)}?lang={texts.Language}"))
+            .Say(texts["mail.address.not"])
+            .Say(name)
+            .To(Address.Parse(change.Typed!, provider: null), ChangeMailKind, texts.With("mail.address.subject", ("organisation", name)));
     }
 
     private OutgoingMail Write(PreferenceToken token, Address recipient, string language)
@@ -192,7 +268,7 @@ internal sealed partial class LinkRequests(
     private partial void LogDefect(Exception defect);
 
     /// <summary>What is sealed of a request.</summary>
-    internal sealed record Said(string? Typed, string Language);
+    internal sealed record Said(string? Typed, string Language, Guid? ChangeOf = null);
 
     internal sealed record Row(Guid SubscriberId, Guid RequestId, byte[] Details, int Attempts, DateTimeOffset RequestedAt);
 }

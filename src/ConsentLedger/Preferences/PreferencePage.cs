@@ -23,7 +23,7 @@ internal static class PreferencePage
 
     private static async Task<IResult> ShowAsync(string token, KeyRing keys, PreferenceCentre centre, TimeProvider clock, CancellationToken cancellation) =>
         !PreferenceToken.TryVerify(token, keys, out var link) ? Problem.NotFound()
-        : link.ExpiresAt <= clock.GetUtcNow() ? new PageResult<LinkExpired>()
+        : link.ExpiresAt <= clock.GetUtcNow() ? new PageResult<LinkExpired>(new { Token = token })
         : Page(token, await centre.ReadAsync(link.Subscriber, cancellation));
 
     /// <summary>
@@ -41,7 +41,7 @@ internal static class PreferencePage
 
         if (link.ExpiresAt <= clock.GetUtcNow())
         {
-            return new PageResult<LinkExpired>();
+            return new PageResult<LinkExpired>(new { Token = token });
         }
 
         var choices = await centre.ReadAsync(link.Subscriber, cancellation);
@@ -64,7 +64,7 @@ internal static class PreferencePage
         var texts = PageTexts.For(context.Request);
         if (link.ExpiresAt <= clock.GetUtcNow())
         {
-            return await RenewAsync(link, fields, context, requests, limit, texts.Language);
+            return await RenewAsync(token, link, fields, context, requests, limit, texts.Language);
         }
 
         var choices = await centre.ReadAsync(link.Subscriber, cancellation);
@@ -132,11 +132,11 @@ internal static class PreferencePage
 
     /// <summary>An old link changes nothing any more; all it can is have a new one sent to its address.</summary>
     private static async Task<IResult> RenewAsync(
-        PreferenceToken link, IReadOnlyDictionary<string, string>? fields, HttpContext context, LinkRequests requests, NetworkLimit limit, string language)
+        string token, PreferenceToken link, IReadOnlyDictionary<string, string>? fields, HttpContext context, LinkRequests requests, NetworkLimit limit, string language)
     {
         if (fields is not { Count: 1 } || fields.GetValueOrDefault(PageForm.Pressed.Name) != PageForm.Pressed.Value)
         {
-            return new PageResult<LinkExpired>();
+            return new PageResult<LinkExpired>(new { Token = token });
         }
 
         if (limit.Take(context.Connection.RemoteIpAddress, context.Response) is { } busy)

@@ -30,6 +30,7 @@ public static class PreferencesApi
             .WithTags("Preferences").WithName("MakePreferenceLink").WithSummary("Makes the link to a subscriber's own choices");
         app.MapLinkRequest();
         app.MapPreferencePage();
+        app.MapOwnData();
     }
 
     private static readonly PreferenceLink Example = new(

@@ -72,6 +72,12 @@ internal static partial class PreferenceScene
     /// <summary>The path of the link in a mail.</summary>
     public static string PreferencesPath(this MimeMessage mail) => new Uri(Link().Match(mail.TextBody!).Value).AbsolutePath;
 
+    /// <summary>The path of the link in a mail to a new address.</summary>
+    public static string MovePath(this MimeMessage mail) => new Uri(MoveLink().Match(mail.TextBody!).Value).AbsolutePath;
+
+    [GeneratedRegex(@"https://consent\.example/address/\S+")]
+    private static partial Regex MoveLink();
+
     [GeneratedRegex("""name="undo" value="([^"]+)""")]
     private static partial Regex UndoField();
 

@@ -1,0 +1,130 @@
+using ConsentLedger.Choices;
+using ConsentLedger.Http;
+using ConsentLedger.Ledger;
+using ConsentLedger.Pages;
+using ConsentLedger.PersonalData;
+using ConsentLedger.Security;
+using ConsentLedger.Subscribers;
+
+namespace ConsentLedger.Preferences;
+
+/// <summary>
+/// What people do with their own data: <c>/preferences/{token}/data/address</c> and the <c>/address/{token}</c> that follows it,
+/// and <c>/preferences/{token}/data/erase</c>. Opening any of them changes nothing (FACTS 65).
+/// </summary>
+internal static class OwnDataPages
+{
+    // Kept with the record of the erasure, so in one language, whatever the page's.
+    private const string ErasureReason = "Asked for by the person, among their choices";
+
+    /// <summary>Maps the routes.</summary>
+    public static void MapOwnData(this IEndpointRouteBuilder app)
+    {
+        app.MapPage("/preferences/{token}/data/address", AskAddress);
+        app.MapPost("/preferences/{token}/data/address", ReceiveAddressAsync).AsPage().ExcludeFromDescription();
+        app.MapPage("/address/{token}", AskToMoveAsync);
+        app.MapPost("/address/{token}", MoveAsync).AsPage().ExcludeFromDescription();
+        app.MapPage("/preferences/{token}/data/erase", AskToErase);
+        app.MapPost("/preferences/{token}/data/erase", EraseAsync).AsPage().ExcludeFromDescription();
+    }
+
+    private static IResult AskAddress(string token, KeyRing keys, TimeProvider clock) =>
+        Refuse(token, keys, clock, out _) ?? new PageResult<ChangeAddress>(new { Token = token });
+
+    /// <summary>Takes the new address. The request is durable before this answers; the answer is the same whatever address it is.</summary>
+    private static async Task<IResult> ReceiveAddressAsync(
+        string token, HttpContext context, KeyRing keys, LinkRequests requests, SubscriberIds subscribers, NetworkLimit limit, TimeProvider clock,
+        CancellationToken cancellation)
+    {
+        if (Refuse(token, keys, clock, out var link) is { } refusal)
+        {
+            return refusal;
+        }
+
+        if (limit.Take(context.Connection.RemoteIpAddress, context.Response) is { } busy)
+        {
+            return busy;
+        }
+
+        var field = await PageForm.ReadOnlyFieldAsync(context.Request, cancellation);
+        if (field?.Name != "address")
+        {
+            return Problem.Invalid("body", "This is the form of the page that asks for an address, and nothing else.");
+        }
+
+        if (!Address.TryParse(field.Value.Value, provider: null, out var next) || next.Kind != AddressKind.Email || subscribers.Of(next) == link.Subscriber)
+        {
+            return new PageResult<ChangeAddress>(new { Token = token, Address = field.Value.Value, IsWrong = true }, StatusCodes.Status400BadRequest);
+        }
+
+        await requests.ReceiveChangeAsync(link.Subscriber, subscribers.Of(next), next, PageTexts.For(context.Request).Language, CancellationToken.None);
+        return new PageResult<ChangeSent>();
+    }
+
+    private static async Task<IResult> AskToMoveAsync(string token, KeyRing keys, LinkRequests requests, TimeProvider clock, CancellationToken cancellation) =>
+        !AddressChangeToken.TryVerify(token, keys, out var link) ? Problem.NotFound()
+        : link.ExpiresAt <= clock.GetUtcNow() || await requests.FindAsync(link, cancellation) is null ? new PageResult<MoveOver>()
+        : new PageResult<MovePrompt>();
+
+    /// <summary>
+    /// Carries the choices over, by the hand of who holds both mailboxes: the request came by a link to the old one, and this by
+    /// a link to the new one. Durable before this answers; the request goes after it, and doing it again adds nothing.
+    /// </summary>
+    private static async Task<IResult> MoveAsync(
+        string token, HttpContext context, KeyRing keys, LinkRequests requests, LedgerStore ledger, Rectification rectification, TimeProvider clock,
+        CancellationToken cancellation)
+    {
+        if (!AddressChangeToken.TryVerify(token, keys, out var link))
+        {
+            return Problem.NotFound();
+        }
+
+        if (await PageForm.ReadOnlyFieldAsync(context.Request, cancellation) != PageForm.Pressed)
+        {
+            return Problem.Invalid("body", "This is the form of the page that asks to confirm an address, and nothing else.");
+        }
+
+        if (link.ExpiresAt <= clock.GetUtcNow() || await requests.FindAsync(link, CancellationToken.None) is not { } row)
+        {
+            return new PageResult<MoveOver>();
+        }
+
+        var said = requests.Open(row);
+        if (said.ChangeOf is not { } from
+            || (await ledger.FindSubscriberAsync(new SubscriberId(from), CancellationToken.None)).Address is not { } old
+            || await rectification.RectifyAsync(old, Address.Parse(said.Typed!, provider: null), context.Subject(), CancellationToken.None) is null)
+        {
+            return new PageResult<MoveOver>();
+        }
+
+        await requests.DeleteAsync(row, CancellationToken.None);
+        return new PageResult<Moved>(new { Token = PreferenceToken.For(link.Subscriber, clock.GetUtcNow()).Sign(keys) });
+    }
+
+    private static IResult AskToErase(string token, KeyRing keys, TimeProvider clock) =>
+        Refuse(token, keys, clock, out _) ?? new PageResult<ErasePrompt>(new { Token = token });
+
+    /// <summary>Erases; see <see cref="Erasure"/> for what is durable when, and what a crash leaves.</summary>
+    private static async Task<IResult> EraseAsync(
+        string token, HttpContext context, KeyRing keys, Erasure erasure, TimeProvider clock, CancellationToken cancellation)
+    {
+        if (Refuse(token, keys, clock, out var link) is { } refusal)
+        {
+            return refusal;
+        }
+
+        if (await PageForm.ReadOnlyFieldAsync(context.Request, cancellation) != PageForm.Pressed)
+        {
+            return Problem.Invalid("body", "This is the form of the page that asks to erase, and nothing else.");
+        }
+
+        var outcome = await erasure.EraseAsync(link.Subscriber, ErasureReason, context.Subject(), CancellationToken.None);
+        return new PageResult<Erased>(new { IsHeld = outcome.Hold is not null });
+    }
+
+    /// <summary>What is answered to a link that is none, or that is too old; null for one that works.</summary>
+    private static IResult? Refuse(string token, KeyRing keys, TimeProvider clock, out PreferenceToken link) =>
+        !PreferenceToken.TryVerify(token, keys, out link) ? Problem.NotFound()
+        : link.ExpiresAt <= clock.GetUtcNow() ? new PageResult<LinkExpired>(new { Token = token })
+        : null;
+}
