@@ -53,7 +53,10 @@ public static class RequestsApi
             .Takes()
             .WithExample(new RequestExtension { Months = 2, Reason = "Four systems have to be searched." }, Example)
             .WithName("ExtendRequest").WithSummary("Puts the answer off by up to two months; the person is told in the first");
-        MapStep("complete", CompleteAsync, "CompleteRequest", "Notes that it was done; an objection or a restriction takes effect with it");
+        requests.MapPost("/{id:guid}/complete", CompleteAsync)
+            .Takes()
+            .WithExample(new RequestCompletion { Reason = "The copy was handed over at the desk." }, Example)
+            .WithName("CompleteRequest").WithSummary("Does what was asked, or notes that it was done: erases, carries over to a new address, objects, restricts");
         MapStep("refuse", RefuseAsync, "RefuseRequest", "Notes that it was refused, and why");
 
         void MapStep(string step, Delegate handler, string name, string summary) =>
@@ -111,6 +114,18 @@ public static class RequestsApi
         /// </summary>
         [MaxLength(MaxReason)]
         public string? Reason { get; init; }
+    }
+
+    /// <summary>What was done.</summary>
+    public sealed record RequestCompletion
+    {
+        /// <summary>What was done by hand, or told to the person; at most 2,000 characters, kept sealed.</summary>
+        [MaxLength(MaxReason)]
+        public string? Reason { get; init; }
+
+        /// <summary>Of a rectification: the address that the person's choices are carried over to; left out, something else was put right by hand.</summary>
+        [MaxLength(Subscribers.Address.MaxLength)]
+        public string? NewAddress { get; init; }
     }
 
     /// <summary>An answer put off.</summary>
@@ -344,9 +359,42 @@ public static class RequestsApi
             : await TakeAsync(id, RequestStep.Extended, (request, now) => request.Extend(months, now), body.Reason, true, context, register, clock, cancellation);
     }
 
-    private static Task<Results<Ok<RequestView>, Problem>> CompleteAsync(
-        Guid id, HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation, StepReason? body = null) =>
-        TakeAsync(id, RequestStep.Completed, (request, now) => request.Complete(now), body?.Reason, false, context, register, clock, cancellation);
+    /// <summary>
+    /// Does what was asked, then closes the request. An erasure and a rectification are durable by themselves before that:
+    /// a crash in between leaves them done and the request open, and completing it again finds nothing left to do.
+    /// </summary>
+    private static async Task<Results<Ok<RequestView>, Problem>> CompleteAsync(
+        Guid id, HttpContext context, RequestRegister register, Erasure erasure, Rectification rectification, TimeProvider clock,
+        CancellationToken cancellation, RequestCompletion? body = null)
+    {
+        Address? next = null;
+        if (body?.NewAddress is { } newAddress && !Address.TryParse(newAddress, out next, out var problem))
+        {
+            return Problem.Invalid("newAddress", problem);
+        }
+
+        if (context.Caller().MayUse(PurposeKey.All)
+            && await register.FindAsync(id, cancellation) is { } entry && entry.Request.Complete(clock.GetUtcNow()).IsNew)
+        {
+            if (entry.Request.Kind == RequestKind.Erasure)
+            {
+                await erasure.EraseAsync(entry.Request.SubscriberId, $"Request {id:D}", context.Actor(), cancellation);
+            }
+            else if (entry.Request.Kind == RequestKind.Rectification && next is not null && entry.Address is { } given)
+            {
+                var old = Address.Parse(given, provider: null);
+                if (old.Equals(next) || old.Kind != next.Kind)
+                {
+                    return Problem.Invalid("newAddress", "This is the same address, or another kind of address.");
+                }
+
+                await rectification.RectifyAsync(old, next, context.Actor(), cancellation);
+            }
+        }
+
+        return await TakeAsync(
+            id, RequestStep.Completed, (request, now) => request.Complete(now), body?.Reason, false, context, register, clock, cancellation);
+    }
 
     private static Task<Results<Ok<RequestView>, Problem>> RefuseAsync(
         Guid id, HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation, StepReason? body = null) =>

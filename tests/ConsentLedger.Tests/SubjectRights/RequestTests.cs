@@ -149,6 +149,44 @@ public sealed class RequestTests(TestDatabase databases)
     }
 
     [Fact]
+    public async Task Completing_an_erasure_erases_and_leaves_that_it_was_asked_for()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Ada, occurredAt: TestService.Start.AddDays(-1));
+        var id = await ReceiveAsync(service, "erasure");
+        await StepAsync(service, id, "pause", "Who are you?").ReadAsync();
+        await StepAsync(service, id, "complete").ReadProblemAsync(HttpStatusCode.Conflict, "request-transition");
+        (await service.ReasonAsync(Ada)).ShouldBe("given");
+        await StepAsync(service, id, "resume").ReadAsync();
+
+        var completed = await StepAsync(service, id, "complete").ReadAsync();
+
+        completed.Text("status").ShouldBe("completed");
+        completed["address"].ShouldBeNull();
+        (await service.CheckAsync(Ada))["allowed"]!.GetValue<bool>().ShouldBeFalse();
+        (await service.SqlAsync("select count(*) from consent_event where kind = 'given'")).ShouldBe(0L);
+        (await service.SqlAsync("select count(*) from rights_request where person is not null")).ShouldBe(0L);
+        (await StepAsync(service, id, "complete").ReadAsync()).Text("status").ShouldBe("completed");
+    }
+
+    [Fact]
+    public async Task Completing_a_rectification_carries_the_choices_over_to_the_new_address()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Ada, occurredAt: TestService.Start.AddDays(-1));
+        var id = await ReceiveAsync(service, "rectification");
+        await service.PostAsync($"/v1/requests/{id}/complete", new JsonObject { ["newAddress"] = "nobody" }).ReadErrorAsync("newAddress");
+        await service.PostAsync($"/v1/requests/{id}/complete", new JsonObject { ["newAddress"] = Ada }).ReadErrorAsync("newAddress");
+
+        await service.PostAsync($"/v1/requests/{id}/complete", new JsonObject { ["newAddress"] = "ada@archive.example" }).ReadAsync();
+
+        (await service.ReasonAsync("ada@archive.example")).ShouldBe("given");
+        (await service.CheckAsync(Ada))["allowed"]!.GetValue<bool>().ShouldBeFalse();
+    }
+
+    [Fact]
     public async Task A_complaint_is_acknowledged_within_thirty_days_and_has_no_other_clock()
     {
         await using var service = await TestService.StartAsync(databases);
