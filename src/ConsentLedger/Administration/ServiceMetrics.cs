@@ -16,9 +16,8 @@ public static class ServiceMetrics
     public static IServiceCollection AddLedgerMetrics(this IServiceCollection services)
     {
         services.AddOpenTelemetry().WithMetrics(metrics => metrics
-            .AddAspNetCoreInstrumentation()
             .AddRuntimeInstrumentation()
-            .AddMeter("Npgsql", LedgerMetrics.MeterName)
+            .AddMeter("Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "Npgsql", LedgerMetrics.MeterName)
             .AddView("http.server.*", new MetricStreamConfiguration { TagKeys = RequestLabels })
             .AddPrometheusExporter());
         return services;

@@ -54,7 +54,7 @@ public static class Check
         bool Allowed, CheckReason Reason, string Purpose, EventKind? Status, LawfulBasis? Basis, DateTimeOffset? Since,
         DateTimeOffset? ExpiresAt, SubscriberId SubscriberId, EventId? EventId, DateTimeOffset CheckedAt, UnsubscribeLink? Unsubscribe);
 
-    private static async Task<Results<Ok<CheckAnswer>, Problem>> HandleAsync(
+    private static async Task<Results<CheckAnswered, Problem>> HandleAsync(
         CheckRequest request, HttpContext context, CheckReader reader, LedgerStore ledger, SubscriberIds subscribers, UnsubscribeLinks links,
         LedgerMetrics metrics, TimeProvider clock, CancellationToken cancellation)
     {
@@ -105,7 +105,7 @@ public static class Check
         var state = request.AsOf is null ? reading.State : await ledger.ReadStateAsOfAsync(subscriber, purpose.Id, at, cancellation);
         var decision = state.Decide(purpose, at);
         metrics.Checked(decision.Reason, 1);
-        return TypedResults.Ok(new CheckAnswer(
+        return new CheckAnswered(new CheckAnswer(
             decision.Allowed, decision.Reason, purpose.Key, state.Purpose?.StatusAt(at), state.Purpose?.Basis, state.Purpose?.Since,
             state.Purpose?.ExpiresAt, subscriber, state.Purpose?.EventId, at,
             decision.Allowed && purpose.Channel == Channel.Email ? links.For(purpose, subscriber) : null));

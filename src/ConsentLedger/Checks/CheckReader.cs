@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using ConsentLedger.Database;
 using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
@@ -12,29 +13,31 @@ namespace ConsentLedger.Checks;
 /// </summary>
 public sealed class CheckReader : IAsyncDisposable
 {
-    private const int Readers = 3;
+    private const int Readers = 2;
     private const int MaxBatch = 512;
 
     /// <summary>How many lists may be read at once, whoever sends them: single checks keep connections to themselves.</summary>
     private const int MaxLists = 4;
 
     private const string PurposesSql = """
-        select purpose_id, key, channel::text, basis::text, ends_at
+        select key, xmin, purpose_id, channel::text, basis::text, ends_at
         from purpose
         where key = any ($1)
         """;
 
+    private const string RevisionsSql = "select key, xmin from purpose where key = any ($1)";
+
     /// <summary>One index range per check: the purpose's row and the facets at * lie together.</summary>
     private const string StatesSql = """
         select wanted.n::integer, state.purpose_id, state.kind::text, state.basis::text, state.occurred_at, state.expires_at, state.event_id
-        from unnest($1::uuid[], $2::text[]) with ordinality as wanted (subscriber_id, key, n)
-        join purpose on purpose.key = wanted.key
+        from unnest($1::uuid[], $2::integer[]) with ordinality as wanted (subscriber_id, purpose_id, n)
         join consent_state state on state.subscriber_id = wanted.subscriber_id
-            and (state.purpose_id = purpose.purpose_id or state.purpose_id <= 0)
+            and (state.purpose_id = wanted.purpose_id or state.purpose_id <= 0)
         """;
 
     private readonly LedgerDatabase ledger;
     private readonly NpgsqlDataSource database;
+    private readonly ConcurrentDictionary<string, Remembered> known = new(StringComparer.Ordinal);
     private readonly SemaphoreSlim lists = new(MaxLists);
     private readonly SharedRoundTrips<(string Purpose, Guid Subscriber), CheckReading?> trips;
 
@@ -60,15 +63,21 @@ public sealed class CheckReader : IAsyncDisposable
     public async Task<(PurposeTerms? Purpose, SubscriberState[] States)> ReadManyAsync(
         PurposeKey purpose, IReadOnlyList<SubscriberId> subscribers, CancellationToken cancellation)
     {
-        var keys = new string[subscribers.Count];
-        Array.Fill(keys, purpose.ToString());
+        var key = purpose.ToString();
         var ids = subscribers.Select(subscriber => subscriber.Value).ToArray();
         await lists.WaitAsync(cancellation);
         try
         {
-            var (purposes, states) = await ledger.LongReads.ExecuteAsync(
-                async token => await ReadBatchAsync([purpose.ToString()], ids, keys, token), cancellation);
-            return (purposes.GetValueOrDefault(purpose.ToString()), states);
+            return await ledger.LongReads.ExecuteAsync(
+                async token =>
+                {
+                    var terms = await FindAsync([key], token);
+                    var purposes = new int[ids.Length];
+                    Array.Fill(purposes, terms.GetValueOrDefault(key)?.Terms.Id.Value ?? 0);
+                    var states = await ReadBatchAsync(terms, [key], ids, purposes, token);
+                    return (terms.GetValueOrDefault(key)?.Terms, states);
+                },
+                cancellation);
         }
         finally
         {
@@ -93,53 +102,113 @@ public sealed class CheckReader : IAsyncDisposable
         }
 
         var distinct = wanted.Count == 1 ? keys : [.. keys.Distinct(StringComparer.Ordinal)];
-        var (purposes, states) = await ledger.ShortWork.ExecuteAsync(
-            static async (state, token) => await state.Reader.ReadBatchAsync(state.Distinct, state.Ids, state.Keys, token),
+        var (terms, states) = await ledger.ShortWork.ExecuteAsync(
+            static async (state, token) =>
+            {
+                var terms = await state.Reader.FindAsync(state.Distinct, token);
+                var purposes = new int[state.Keys.Length];
+                for (var i = 0; i < purposes.Length; i++)
+                {
+                    purposes[i] = terms.TryGetValue(state.Keys[i], out var purpose) ? purpose.Terms.Id.Value : 0;
+                }
+
+                return (terms, await state.Reader.ReadBatchAsync(terms, state.Distinct, state.Ids, purposes, token));
+            },
             (Reader: this, Distinct: distinct, Ids: ids, Keys: keys),
             CancellationToken.None);
         var readings = new CheckReading?[wanted.Count];
         for (var i = 0; i < readings.Length; i++)
         {
-            readings[i] = purposes.TryGetValue(keys[i], out var purpose) ? new CheckReading(purpose, states[i]) : null;
+            readings[i] = terms.TryGetValue(keys[i], out var purpose) ? new CheckReading(purpose.Terms, states[i]) : null;
         }
 
         return readings;
     }
 
-    private async Task<(Dictionary<string, PurposeTerms> Purposes, SubscriberState[] States)> ReadBatchAsync(
-        string[] distinct, Guid[] ids, string[] keys, CancellationToken cancellation)
+    /// <summary>What is remembered of these purposes; what is not is read. A purpose that is not there is left out.</summary>
+    private async Task<Dictionary<string, Remembered>> FindAsync(string[] keys, CancellationToken cancellation)
     {
-        await using var batch = database.CreateBatch();
-        batch.BatchCommands.Add(new NpgsqlBatchCommand(PurposesSql) { Parameters = { new NpgsqlParameter<string[]> { TypedValue = distinct } } });
-        batch.BatchCommands.Add(new NpgsqlBatchCommand(StatesSql)
+        var terms = new Dictionary<string, Remembered>(keys.Length, StringComparer.Ordinal);
+        foreach (var key in keys)
         {
-            Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = ids }, new NpgsqlParameter<string[]> { TypedValue = keys } },
-        });
-        await using var reader = await batch.ExecuteReaderAsync(cancellation);
-        var purposes = new Dictionary<string, PurposeTerms>(distinct.Length, StringComparer.Ordinal);
-        while (await reader.ReadAsync(cancellation))
-        {
-            purposes.Add(reader.GetString(1), new PurposeTerms(
-                new PurposeId(reader.GetInt32(0)),
-                reader.GetString(1),
-                Label<Subscribers.Channel>.Parse(reader.GetString(2)),
-                Label<LawfulBasis>.Parse(reader.GetString(3)),
-                reader.IsDBNull(4) ? null : reader.GetFieldValue<DateTimeOffset>(4)));
+            if (known.TryGetValue(key, out var remembered))
+            {
+                terms.Add(key, remembered);
+            }
         }
 
-        await reader.NextResultAsync(cancellation);
-        var states = new SubscriberState[ids.Length];
-        while (await reader.ReadAsync(cancellation))
+        if (terms.Count < keys.Length)
         {
-            var index = reader.GetInt32(0) - 1;
-            states[index] = states[index].With(LedgerStore.ReadState(reader, column: 1));
+            await ReadTermsAsync([.. keys.Where(key => !terms.ContainsKey(key))], terms, cancellation);
         }
 
-        return (purposes, states);
+        return terms;
     }
+
+    private async Task ReadTermsAsync(string[] keys, Dictionary<string, Remembered> terms, CancellationToken cancellation)
+    {
+        await using var command = database.CreateCommand(PurposesSql);
+        command.Parameters.Add(new NpgsqlParameter<string[]> { TypedValue = keys });
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        while (await reader.ReadAsync(cancellation))
+        {
+            var purpose = new PurposeTerms(
+                new PurposeId(reader.GetInt32(2)),
+                reader.GetString(0),
+                Label<Subscribers.Channel>.Parse(reader.GetString(3)),
+                Label<LawfulBasis>.Parse(reader.GetString(4)),
+                reader.IsDBNull(5) ? null : reader.GetFieldValue<DateTimeOffset>(5));
+            terms[purpose.Key] = known[purpose.Key] = new Remembered(reader.GetFieldValue<uint>(1), purpose);
+        }
+    }
+
+    /// <summary>
+    /// Reads the states of these subscribers for these purposes, and asks whether the purposes' rows are still those that
+    /// were remembered; <paramref name="terms"/> is put right where one is not. A purpose's number never changes.
+    /// </summary>
+    private async Task<SubscriberState[]> ReadBatchAsync(
+        Dictionary<string, Remembered> terms, string[] keys, Guid[] ids, int[] purposes, CancellationToken cancellation)
+    {
+        var states = new SubscriberState[ids.Length];
+        List<string>? changed = null;
+        await using (var batch = database.CreateBatch())
+        {
+            batch.BatchCommands.Add(new NpgsqlBatchCommand(RevisionsSql) { Parameters = { new NpgsqlParameter<string[]> { TypedValue = keys } } });
+            batch.BatchCommands.Add(new NpgsqlBatchCommand(StatesSql)
+            {
+                Parameters = { new NpgsqlParameter<Guid[]> { TypedValue = ids }, new NpgsqlParameter<int[]> { TypedValue = purposes } },
+            });
+            await using var reader = await batch.ExecuteReaderAsync(cancellation);
+            while (await reader.ReadAsync(cancellation))
+            {
+                var key = reader.GetString(0);
+                if (!terms.TryGetValue(key, out var remembered) || remembered.Xmin != reader.GetFieldValue<uint>(1))
+                {
+                    (changed ??= []).Add(key);
+                }
+            }
+
+            await reader.NextResultAsync(cancellation);
+            while (await reader.ReadAsync(cancellation))
+            {
+                var index = reader.GetInt32(0) - 1;
+                states[index] = states[index].With(LedgerStore.ReadState(reader, column: 1));
+            }
+        }
+
+        if (changed is not null)
+        {
+            await ReadTermsAsync([.. changed], terms, cancellation);
+        }
+
+        return states;
+    }
+
+    /// <summary>A purpose's terms, and the version of its row that they were read from.</summary>
+    private sealed record Remembered(uint Xmin, PurposeTerms Terms);
 }
 
-/// <summary>What a check looks at, read at one instant.</summary>
+/// <summary>What a check looks at, read after it began.</summary>
 /// <param name="Purpose">The purpose's terms.</param>
 /// <param name="State">What is known of the subscriber.</param>
 public sealed record CheckReading(PurposeTerms Purpose, SubscriberState State);

@@ -60,8 +60,7 @@ public static class LedgerService
             .AddOpenApiDocumentation();
 
         // The framework logs a line a request, with its path; an unsubscribe link's token is a path.
-        builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("Npgsql", LogLevel.Warning)
-            .AddFilter("ConsentLedger.Http.ApiKeyAuthentication", LogLevel.Warning);
+        builder.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning).AddFilter("Npgsql", LogLevel.Warning);
         configure?.Invoke(builder);
         builder.Services
             .AddMail(builder.Configuration, publicUrl)

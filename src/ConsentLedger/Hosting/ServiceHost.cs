@@ -4,7 +4,6 @@ using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
-using Microsoft.AspNetCore.Authentication;
 
 namespace ConsentLedger.Hosting;
 
@@ -43,10 +42,7 @@ public static class ServiceHost
         services.Configure<RouteHandlerOptions>(options => options.ThrowOnBadRequest = true);
         services.Configure<Microsoft.AspNetCore.Server.Kestrel.Core.KestrelServerOptions>(options => options.AddServerHeader = false);
         services.AddExceptionHandler<ProblemHandling>();
-        services.AddAuthentication(ApiKeyAuthentication.SchemeName)
-            .AddScheme<AuthenticationSchemeOptions, ApiKeyAuthentication>(ApiKeyAuthentication.SchemeName, null);
-        services.AddSingleton<IdempotencyStore>().AddHostedService<IdempotencyCleanup>();
-        return services.AddAuthorization();
+        return services.AddSingleton<IdempotencyStore>().AddHostedService<IdempotencyCleanup>();
     }
 
     /// <summary>Puts the conventions in front of the routes.</summary>
@@ -61,8 +57,7 @@ public static class ServiceHost
             StatusCodes.Status415UnsupportedMediaType => new Problem(ProblemType.UnsupportedMediaType).ExecuteAsync(context.HttpContext),
             _ => Task.CompletedTask,
         });
-        app.UseAuthentication();
-        app.UseAuthorization();
+        app.UseMiddleware<ApiKeyAuthentication>();
         app.UseBodyLimit();
         app.UseMiddleware<Idempotency>();
         return app;

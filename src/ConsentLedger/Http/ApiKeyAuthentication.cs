@@ -1,67 +1,79 @@
-using System.Security.Claims;
 using System.Text;
-using System.Text.Encodings.Web;
 using ConsentLedger.Security;
-using Microsoft.AspNetCore.Authentication;
-using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Primitives;
 
 namespace ConsentLedger.Http;
 
 /// <summary>
-/// Authenticates <c>Authorization: Bearer clk_…</c>, and Basic where a route <see cref="KeyAsPassword">says so</see>, and answers 401 and 403 as problems.
+/// Lets a request on to a route that <see cref="RouteConventions.RequireScope">needs a scope</see> only with a key that has
+/// it: <c>Authorization: Bearer clk_…</c>, and Basic where a route <see cref="KeyAsPassword">says so</see>. Others get 401
+/// and 403 as problems. Routes that need no scope get no look-up: a health probe and an unsubscribe answer while the
+/// database is away.
 /// </summary>
-internal sealed class ApiKeyAuthentication(
-    ApiKeyCatalogue keys, IOptionsMonitor<AuthenticationSchemeOptions> options, ILoggerFactory log, UrlEncoder encoder)
-    : AuthenticationHandler<AuthenticationSchemeOptions>(options, log, encoder)
+/// <remarks>
+/// Not ASP.NET's authentication: there is one way to show who you are, and no cookie, session or sign-in. That framework
+/// would put data-protection keys into the home directory, and costs a check an eighth of its time.
+/// </remarks>
+internal sealed class ApiKeyAuthentication(RequestDelegate next, ApiKeyCatalogue keys)
 {
-    public const string SchemeName = "ApiKey";
-    public const string ScopeClaim = "scope";
-
     private const string Bearer = "Bearer ";
     private const string Basic = "Basic ";
 
-    protected override async Task<AuthenticateResult> HandleAuthenticateAsync()
+    private static readonly StringValues BearerOrBasic = new(["Bearer", "Basic realm=\"ConsentLedger\", charset=\"UTF-8\""]);
+
+    public Task InvokeAsync(HttpContext context)
     {
-        // What needs no key needs no look-up: a health probe and an unsubscribe answer while the database is away.
-        if (Context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>() is null)
+        var endpoint = context.GetEndpoint();
+        if (endpoint?.Metadata.GetMetadata<RequiredScope>() is not { } required)
         {
-            return AuthenticateResult.NoResult();
+            return next(context);
         }
 
-        var header = Request.Headers.Authorization;
-        if (header.Count != 1 || header[0] is not { } value || KeyIn(value) is not { } key)
+        var takesPassword = endpoint.Metadata.GetMetadata<KeyAsPassword>() is not null;
+        if (KeyOf(context.Request, takesPassword) is not { } key)
         {
-            return AuthenticateResult.NoResult();
+            return RefuseUnknownAsync(context, takesPassword);
         }
 
-        if (await keys.FindAsync(key, Context.RequestAborted) is not { } caller)
+        var found = keys.FindAsync(key, context.RequestAborted);
+        return found.IsCompletedSuccessfully
+            ? LetInAsync(context, found.Result, required, takesPassword)
+            : LookUpAsync(context, found, required, takesPassword);
+    }
+
+    private async Task LookUpAsync(HttpContext context, ValueTask<Caller?> found, RequiredScope required, bool takesPassword) =>
+        await LetInAsync(context, await found, required, takesPassword);
+
+    private Task LetInAsync(HttpContext context, Caller? caller, RequiredScope required, bool takesPassword)
+    {
+        if (caller is null)
         {
-            return AuthenticateResult.Fail("The key is not known.");
+            return RefuseUnknownAsync(context, takesPassword);
         }
 
-        Context.Features.Set(caller);
-        return AuthenticateResult.Success(new AuthenticationTicket(Principals.GetValue(caller, Principal), SchemeName));
+        if (!caller.Scopes.Contains(required.Scope))
+        {
+            return new Problem(ProblemType.InsufficientScope, $"This needs the scope {required.Scope}.") { Scope = required.Scope }.ExecuteAsync(context);
+        }
+
+        context.Features.Set(caller);
+        return next(context);
     }
 
-    protected override async Task HandleChallengeAsync(AuthenticationProperties properties)
+    private static Task RefuseUnknownAsync(HttpContext context, bool takesPassword)
     {
-        Response.Headers.WWWAuthenticate = TakesPassword ? BearerOrBasic : "Bearer";
-        await new Problem(ProblemType.Unauthenticated).ExecuteAsync(Context);
+        context.Response.Headers.WWWAuthenticate = takesPassword ? BearerOrBasic : "Bearer";
+        return new Problem(ProblemType.Unauthenticated).ExecuteAsync(context);
     }
 
-    protected override async Task HandleForbiddenAsync(AuthenticationProperties properties)
+    private static string? KeyOf(HttpRequest request, bool takesPassword)
     {
-        var scope = Context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>()?.Scope;
-        await new Problem(ProblemType.InsufficientScope, $"This needs the scope {scope}.") { Scope = scope }.ExecuteAsync(Context);
+        var header = request.Headers.Authorization;
+        return header.Count != 1 || header[0] is not { } value ? null
+            : value.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) ? value[Bearer.Length..].Trim()
+            : takesPassword && value.StartsWith(Basic, StringComparison.OrdinalIgnoreCase) ? PasswordIn(value[Basic.Length..].Trim())
+            : null;
     }
-
-    private bool TakesPassword => Context.GetEndpoint()?.Metadata.GetMetadata<KeyAsPassword>() is not null;
-
-    private string? KeyIn(string header) =>
-        header.StartsWith(Bearer, StringComparison.OrdinalIgnoreCase) ? header[Bearer.Length..].Trim()
-        : TakesPassword && header.StartsWith(Basic, StringComparison.OrdinalIgnoreCase) ? PasswordIn(header[Basic.Length..].Trim())
-        : null;
 
     private static string? PasswordIn(string credentials)
     {
@@ -70,12 +82,4 @@ internal sealed class ApiKeyAuthentication(
             ? Encoding.UTF8.GetString(plain, colon + 1, length - colon - 1)
             : null;
     }
-
-    private static readonly StringValues BearerOrBasic = new(["Bearer", "Basic realm=\"ConsentLedger\", charset=\"UTF-8\""]);
-
-    // A caller is remembered for seconds and makes thousands of calls; its principal lives exactly as long.
-    private static readonly System.Runtime.CompilerServices.ConditionalWeakTable<Caller, ClaimsPrincipal> Principals = [];
-
-    private static ClaimsPrincipal Principal(Caller caller) =>
-        new(new ClaimsIdentity(caller.Scopes.Select(scope => new Claim(ScopeClaim, scope)), SchemeName));
 }

@@ -18,7 +18,7 @@ internal static class BodyLimit
     private const long MostReadAway = 8 * 1024 * 1024;
 
     /// <summary>Puts the limit in front of everything that reads a body.</summary>
-    public static void UseBodyLimit(this IApplicationBuilder app) => app.Use(async (context, next) =>
+    public static void UseBodyLimit(this IApplicationBuilder app) => app.Use((context, next) =>
     {
         var limit = context.GetEndpoint()?.Metadata.GetMetadata<IRequestSizeLimitMetadata>() is { } own ? own.MaxRequestBodySize : Ordinary;
         if (context.Features.Get<IHttpMaxRequestBodySizeFeature>() is { IsReadOnly: false } server)
@@ -28,19 +28,22 @@ internal static class BodyLimit
 
         if (context.Request.ContentLength > limit)
         {
-            await ReadAwayAsync(context);
-            await new Problem(ProblemType.PayloadTooLarge).ExecuteAsync(context);
+            return RefuseAsync(context);
         }
-        else if (limit is { } bytes && context.Request.ContentLength is null)
+
+        if (limit is { } bytes && context.Request.ContentLength is null)
         {
             context.Request.Body = new LimitedStream(context.Request.Body, bytes);
-            await next(context);
         }
-        else
-        {
-            await next(context);
-        }
+
+        return next(context);
     });
+
+    private static async Task RefuseAsync(HttpContext context)
+    {
+        await ReadAwayAsync(context);
+        await new Problem(ProblemType.PayloadTooLarge).ExecuteAsync(context);
+    }
 
     /// <summary>Reads what is left of a body that nobody wants. One that waits to be asked for is not asked for.</summary>
     public static async Task ReadAwayAsync(HttpContext context)

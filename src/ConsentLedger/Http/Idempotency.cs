@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using ConsentLedger.Security;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Primitives;
 using Npgsql;
 using static ConsentLedger.Http.IdempotencyStore;
 
@@ -57,17 +58,15 @@ internal sealed partial class Idempotency(RequestDelegate next, IdempotencyStore
 
     private static readonly string[] KeptHeaders = ["Content-Type", "Location", "ETag", "Cache-Control"];
 
-    public async Task InvokeAsync(HttpContext context)
-    {
-        var metadata = context.GetEndpoint()?.Metadata;
-        if (metadata?.GetMetadata<AcceptedIdempotencyKey>() is null
-            || !context.Request.Headers.TryGetValue(IdempotencyKeyHeader.Name, out var header)
-            || context.Features.Get<Caller>() is not { } caller)
-        {
-            await next(context);
-            return;
-        }
+    public Task InvokeAsync(HttpContext context) =>
+        context.GetEndpoint()?.Metadata is { } metadata && metadata.GetMetadata<AcceptedIdempotencyKey>() is not null
+        && context.Request.Headers.TryGetValue(IdempotencyKeyHeader.Name, out var header)
+        && context.Features.Get<Caller>() is { } caller
+            ? OnceAsync(context, metadata, header, caller)
+            : next(context);
 
+    private async Task OnceAsync(HttpContext context, EndpointMetadataCollection metadata, StringValues header, Caller caller)
+    {
         if (!IdempotencyKeyHeader.TryRead(header, out var key))
         {
             await Problem.Invalid(IdempotencyKeyHeader.Name, IdempotencyKeyHeader.Rule).ExecuteAsync(context);

@@ -15,7 +15,10 @@ public sealed class InstantJsonConverter : JsonConverter<DateTimeOffset>
             : throw new JsonException("Must be an RFC 3339 time with its offset: 2026-11-22T09:30:00Z.");
 
     /// <inheritdoc />
-    public override void Write(Utf8JsonWriter writer, DateTimeOffset value, JsonSerializerOptions options)
+    public override void Write(Utf8JsonWriter writer, DateTimeOffset value, JsonSerializerOptions options) => Write(writer, value);
+
+    /// <summary>Writes a time, for what is written without a serializer.</summary>
+    public static void Write(Utf8JsonWriter writer, DateTimeOffset value)
     {
         Span<char> text = stackalloc char[32];
         value.UtcDateTime.TryFormat(text, out var length, "yyyy-MM-dd'T'HH:mm:ss.FFFFFF'Z'", CultureInfo.InvariantCulture);

@@ -15,9 +15,7 @@ public static class RouteConventions
     /// <summary>Lets in only callers whose key has this scope; others get 401 or 403.</summary>
     public static TBuilder RequireScope<TBuilder>(this TBuilder route, string scope)
         where TBuilder : IEndpointConventionBuilder =>
-        route
-            .RequireAuthorization(policy => policy.RequireClaim(ApiKeyAuthentication.ScopeClaim, scope))
-            .WithMetadata(new RequiredScope(scope), new Refusals(ProblemType.Unauthenticated, ProblemType.InsufficientScope));
+        route.WithMetadata(new RequiredScope(scope), new Refusals(ProblemType.Unauthenticated, ProblemType.InsufficientScope));
 
     /// <summary>
     /// Lets callers that can't send a Bearer header show their key as the password of HTTP Basic, which is what a URL with
