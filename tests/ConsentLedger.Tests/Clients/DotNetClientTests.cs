@@ -8,8 +8,8 @@ using ConsentLedger.Client.Api;
 using ConsentLedger.Security;
 using ConsentLedger.Tests.Hosting;
 using ConsentLedger.Tests.Mail;
-using Microsoft.Extensions.Options;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 using static ConsentLedger.Tests.Clients.DotNetClientScene;
 
 namespace ConsentLedger.Tests.Clients;
