@@ -44,6 +44,10 @@ public sealed class ErasureJournal : IDisposable
         }
     }
 
+    /// <summary>Where it lies: the folder that is set, else one in the data directory.</summary>
+    public static string FolderOf(IConfiguration configuration, string dataDirectory) =>
+        configuration["ConsentLedger:JournalDirectory"] is { Length: > 0 } shared ? Path.GetFullPath(shared) : Path.Combine(dataDirectory, "journal");
+
     /// <summary>Every journal in the folder, this process's own among them.</summary>
     public IReadOnlyList<Guid> Journals => [.. Directory.EnumerateFiles(folder, "*" + Ending)
         .Select(path => Guid.TryParseExact(Path.GetFileNameWithoutExtension(path), "N", out var id) ? id : Guid.Empty)

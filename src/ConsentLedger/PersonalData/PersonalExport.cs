@@ -210,10 +210,7 @@ public static class PersonalDataServices
             .AddSingleton<ExportArchive>()
             .AddSingleton<Rectification>()
             .AddSingleton<Erasure>()
-            .AddSingleton(provider => new ErasureJournal(
-                configuration["ConsentLedger:JournalDirectory"] is { Length: > 0 } shared
-                    ? Path.GetFullPath(shared)
-                    : Path.Combine(provider.GetRequiredService<DataDirectory>().Path, "journal")))
+            .AddSingleton(provider => new ErasureJournal(ErasureJournal.FolderOf(configuration, provider.GetRequiredService<DataDirectory>().Path)))
             .AddSingleton<JournalKeeper>()
             .AddHostedService(provider => provider.GetRequiredService<JournalKeeper>())
             .AddSingleton<IPersonalRecords, AddressRecords>()

@@ -22,6 +22,8 @@ public static class CommandVerbs
             CheckVerb.Command(),
             ExportVerb.Command(),
             PurgeVerb.Command(),
+            BackupVerb.Command(),
+            RestoreVerb.Command(),
             RebuildStateVerb.Command(),
             HealthVerb.Command(),
         };

@@ -1,0 +1,166 @@
+using System.Diagnostics;
+using Npgsql;
+
+namespace ConsentLedger.Database;
+
+/// <summary>
+/// PostgreSQL's own programs for back-ups, run against one database. The password goes through the environment, which
+/// other accounts can't read, and never through the arguments, which they can.
+/// </summary>
+public sealed class PostgresTools
+{
+    private readonly string folder;
+    private readonly NpgsqlConnectionStringBuilder target;
+
+    private PostgresTools(string folder, NpgsqlConnectionStringBuilder target)
+    {
+        this.folder = folder;
+        this.target = target;
+    }
+
+    /// <summary>Finds programs that are as new as the server: older ones refuse it.</summary>
+    /// <exception cref="StartupException">There are none; the message says which are needed.</exception>
+    public static async Task<PostgresTools> FindAsync(string connectionString, CancellationToken cancellation)
+    {
+        await using var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false }.ConnectionString);
+        await connection.OpenAsync(cancellation);
+        var server = connection.PostgreSqlVersion.Major;
+        foreach (var folder in PostgresBinaries.FoldersOnThisMachine().Where(HasAll))
+        {
+            if (await MajorOfAsync(folder, cancellation) >= server)
+            {
+                return new PostgresTools(folder, new NpgsqlConnectionStringBuilder(connectionString));
+            }
+        }
+
+        throw new StartupException(
+            $"pg_dump, pg_restore and psql of PostgreSQL {server} or newer are not on this machine. Install PostgreSQL's client programs.");
+    }
+
+    /// <summary>Writes the ledger's schema, data and all, into a file.</summary>
+    /// <exception cref="StartupException">It could not be written; the message says why.</exception>
+    public async Task DumpAsync(string file, CancellationToken cancellation)
+    {
+        using var process = Start("pg_dump", ["--format=custom", "--no-password", $"--schema={LedgerDatabase.Schema}", $"--file={file}"], connect: true);
+        process.StandardInput.Close();
+        await EndAsync(process, "pg_dump", cancellation);
+    }
+
+    /// <summary>
+    /// Puts what a file has in the place of the ledger's schema, in one transaction: a crash, or a file that is damaged,
+    /// leaves the database as it was.
+    /// </summary>
+    /// <exception cref="StartupException">It could not be restored; the message says why.</exception>
+    public async Task RestoreAsync(string file, CancellationToken cancellation)
+    {
+        using var reader = Start("pg_restore", ["--file=-", file], connect: false);
+        reader.StandardInput.Close();
+        using var writer = Start(
+            "psql", ["--no-password", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-"], connect: true);
+        var answers = writer.StandardOutput.ReadToEndAsync(cancellation);
+        try
+        {
+            await writer.StandardInput.WriteLineAsync($"drop schema if exists {LedgerDatabase.Schema} cascade;".AsMemory(), cancellation);
+            await writer.StandardInput.FlushAsync(cancellation);
+            await reader.StandardOutput.BaseStream.CopyToAsync(writer.StandardInput.BaseStream, cancellation);
+            if (await ExitCodeAsync(reader, cancellation) != 0)
+            {
+                // The transaction commits at the end of its input, so there must be no end to it.
+                writer.Kill();
+            }
+
+            writer.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // psql has stopped, and says why.
+        }
+        catch
+        {
+            writer.Kill();
+            throw;
+        }
+
+        await EndAsync(reader, "pg_restore", cancellation);
+        await EndAsync(writer, "psql", cancellation);
+        await answers;
+    }
+
+    /// <summary>The check value of the master key that a file was made under; null if the file has none.</summary>
+    /// <exception cref="StartupException">The file is no back-up.</exception>
+    public async Task<byte[]?> ReadCheckValueAsync(string file, CancellationToken cancellation)
+    {
+        using var process = Start("pg_restore", ["--data-only", $"--schema={LedgerDatabase.Schema}", "--table=installation", "--file=-", file], connect: false);
+        process.StandardInput.Close();
+        byte[]? check = null;
+        while (await process.StandardOutput.ReadLineAsync(cancellation) is { } line)
+        {
+            if (line.Split('\t') is ["t", ['\\', '\\', 'x', .. var hex], _])
+            {
+                check = Convert.FromHexString(hex);
+            }
+        }
+
+        await EndAsync(process, "pg_restore", cancellation);
+        return check;
+    }
+
+    private Process Start(string program, string[] arguments, bool connect)
+    {
+        var start = new ProcessStartInfo(PathOf(folder, program), arguments)
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        if (connect)
+        {
+            start.Environment["PGHOST"] = target.Host;
+            start.Environment["PGPORT"] = target.Port.ToString(System.Globalization.CultureInfo.InvariantCulture);
+            start.Environment["PGDATABASE"] = target.Database;
+            start.Environment["PGUSER"] = target.Username;
+            start.Environment["PGPASSWORD"] = target.Password;
+            start.Environment["PGSSLMODE"] = target.SslMode switch
+            {
+                SslMode.Disable => "disable",
+                SslMode.Require => "require",
+                SslMode.VerifyCA => "verify-ca",
+                SslMode.VerifyFull => "verify-full",
+                _ => "prefer",
+            };
+        }
+
+        return Process.Start(start) ?? throw new StartupException($"{program} could not be started.");
+    }
+
+    private static async Task<int> ExitCodeAsync(Process process, CancellationToken cancellation)
+    {
+        await process.WaitForExitAsync(cancellation);
+        return process.ExitCode;
+    }
+
+    private static async Task EndAsync(Process process, string program, CancellationToken cancellation)
+    {
+        var errors = await process.StandardError.ReadToEndAsync(cancellation);
+        if (await ExitCodeAsync(process, cancellation) != 0)
+        {
+            // One line, and none of the data that a failed statement would be shown with.
+            var reason = errors.Split('\n').FirstOrDefault(line => line.Contains("error", StringComparison.OrdinalIgnoreCase)) ?? "it ended without saying why";
+            throw new StartupException($"{program} failed, and nothing was changed: {reason.Trim()}");
+        }
+    }
+
+    private static bool HasAll(string folder) =>
+        ((string[])["pg_dump", "pg_restore", "psql"]).All(program => File.Exists(PathOf(folder, program)));
+
+    private static string PathOf(string folder, string program) => Path.Combine(folder, OperatingSystem.IsWindows() ? program + ".exe" : program);
+
+    private static async Task<int> MajorOfAsync(string folder, CancellationToken cancellation)
+    {
+        using var process = Process.Start(new ProcessStartInfo(PathOf(folder, "pg_dump"), ["--version"]) { RedirectStandardOutput = true })!;
+        var answer = await process.StandardOutput.ReadToEndAsync(cancellation);
+        await process.WaitForExitAsync(cancellation);
+        var number = answer.Split(' ').Select(word => word.Split('.')[0].TrimEnd()).FirstOrDefault(word => word.Length > 0 && word.All(char.IsAsciiDigit));
+        return number is null ? 0 : int.Parse(number, System.Globalization.CultureInfo.InvariantCulture);
+    }
+}
