@@ -33,7 +33,7 @@ internal static class BackupVerb
         var settings = installation.Settings;
         Console.WriteLine($"""
             wrote {file.FullName}
-            The master key is not in it, and without the key nothing in it can be read or restored. Keep a copy of the key
+            The master key is not in it, and without the key nothing in it can be read or restored. Keep the key
             ({(settings.MasterKey is null ? settings.MasterKeyFile : "from the settings")}) in another place than the back-ups.
             Keep the journal ({Journal(parsed, settings.DataDirectory)}) out of the way of whatever may destroy the
             database: erasures and refusals since a back-up are restored from it.
