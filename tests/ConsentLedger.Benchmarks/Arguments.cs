@@ -19,6 +19,9 @@ internal sealed record Arguments(int Subscribers, int Connections, int Seconds, 
             dotnet run -c Release --project tests/ConsentLedger.Benchmarks -- checks [--subscribers N] [--connections N] [--seconds N] [--rounds N]
                                                                               append [--subscribers N] [--seconds N] [--rounds N]
                                                                               import [--subscribers ROWS]
+                                                                              stream [--subscribers N] [--rounds N]
+                                                                              purge [--subscribers N]
+                                                                              beside [--subscribers N] [--seconds N]
                                                                               start
             """);
         return 2;

@@ -43,8 +43,8 @@ internal static class ImportBenchmark
         using var client = new HttpClient { BaseAddress = server.Url, Timeout = Timeout.InfiniteTimeSpan };
         client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", scene.Key);
 
-        var first = await ImportAsync(client, server.Process, rows, "import");
-        var again = await ImportAsync(client, server.Process, rows, "again ");
+        var first = await ImportAsync(client, server, rows, "import");
+        var again = await ImportAsync(client, server, rows, "again ");
         scene.Stop(server);
         var floor = await RunFloorAsync(scene);
         Console.WriteLine(Line($"floor   {floor,7:N1} s   {rows / floor,9:N0} rows/s"));
@@ -52,15 +52,14 @@ internal static class ImportBenchmark
         return 0;
     }
 
-    private static async Task<double> ImportAsync(HttpClient client, Process process, int rows, string name)
+    private static async Task<double> ImportAsync(HttpClient client, Server server, int rows, string name)
     {
         var start = Stopwatch.GetTimestamp();
         using var list = new List(rows);
         using var answer = await client.PostAsync(new Uri("/v1/events/import", UriKind.Relative), list);
         var body = await answer.Content.ReadAsStringAsync();
         var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        process.Refresh();
-        Console.WriteLine(Line($"{name}  {seconds,7:N1} s   {rows / seconds,9:N0} rows/s   sent in {list.Sent.TotalSeconds:N1} s   peak memory {PeakMemory(process)} MB   {body}"));
+        Console.WriteLine(Line($"{name}  {seconds,7:N1} s   {rows / seconds,9:N0} rows/s   sent in {list.Sent.TotalSeconds:N1} s   peak memory {server.PeakMemory} MB   {body}"));
         return seconds;
     }
 
@@ -122,18 +121,10 @@ internal static class ImportBenchmark
         await command.ExecuteNonQueryAsync();
     }
 
-    /// <summary>The most that a process ever held in memory, in megabytes; what it holds now where the system does not tell.</summary>
-    private static long PeakMemory(Process process)
-    {
-        var status = $"/proc/{process.Id}/status";
-        var peak = File.Exists(status) ? File.ReadLines(status).FirstOrDefault(line => line.StartsWith("VmHWM:", StringComparison.Ordinal)) : null;
-        return peak is null ? process.PeakWorkingSet64 / 1024 / 1024 : long.Parse(peak.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024;
-    }
-
     private static string Line(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
     /// <summary>The list, written as it is sent; one in twenty rows is a withdrawal, and every subscriber has two.</summary>
-    private sealed class List : HttpContent
+    internal sealed class List : HttpContent
     {
         private readonly int rows;
 

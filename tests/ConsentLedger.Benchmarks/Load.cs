@@ -12,9 +12,20 @@ namespace ConsentLedger.Benchmarks;
 internal static class Load
 {
     /// <summary>What a run came to.</summary>
-    public sealed record Result(long Requests, double Seconds, double P50, double P99, double Processor)
+    public sealed record Result(double[] Latencies, double Seconds, double Processor)
     {
+        private readonly double[] ordered = [.. Latencies.Order()];
+
+        public int Requests => ordered.Length;
+
         public double PerSecond => Requests / Seconds;
+
+        public double P50 => ordered[Requests / 2];
+
+        public double P99 => ordered[Requests * 99 / 100];
+
+        public static Result Of(IReadOnlyList<Result> runs) =>
+            new([.. runs.SelectMany(run => run.Latencies)], runs.Sum(run => run.Seconds), runs.Sum(run => run.Processor));
 
         public override string ToString() =>
             $"{PerSecond,9:N0} requests/s   p50 {P50,6:N2} ms   p99 {P99,6:N2} ms   {Processor * 1e6 / Requests,5:N0} µs of processor in the server each";
@@ -29,8 +40,7 @@ internal static class Load
         var runs = await Task.WhenAll(Enumerable.Range(0, connections).Select(connection =>
             Task.Run(() => RunConnectionAsync(server.Url, connection, deadline, request, expected))));
         var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
-        var latencies = runs.SelectMany(run => run).Order().ToArray();
-        return new Result(latencies.Length, seconds, latencies[latencies.Length / 2], latencies[latencies.Length * 99 / 100], (server.Processor - processor).TotalSeconds);
+        return new Result([.. runs.SelectMany(run => run)], seconds, (server.Processor - processor).TotalSeconds);
     }
 
     /// <summary>A POST of JSON with a key.</summary>

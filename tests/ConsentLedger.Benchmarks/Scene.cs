@@ -213,6 +213,18 @@ internal sealed record Server(Process Process, Uri Url)
         }
     }
 
+    /// <summary>The most that it ever held in memory, in megabytes; what it holds now where the system does not tell.</summary>
+    public long PeakMemory
+    {
+        get
+        {
+            var status = $"/proc/{Process.Id}/status";
+            return File.Exists(status) && File.ReadLines(status).FirstOrDefault(line => line.StartsWith("VmHWM:", StringComparison.Ordinal)) is { } peak
+                ? long.Parse(peak.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024
+                : Memory / 1024 / 1024;
+        }
+    }
+
     /// <summary>Its resident memory, in bytes.</summary>
     public long Memory
     {

@@ -175,11 +175,15 @@ export class ConsentLedger {
     const timer = setTimeout(() => limit.abort(), this.#options.timeout ?? 10_000);
     const abort = () => limit.abort(request.signal.reason);
     request.signal.addEventListener("abort", abort);
+    // Not left to fetch alone: Node 20 can forget the signal of a fetch whose body is still on its way.
+    const over = new Promise<never>((_, reject) => limit.signal.addEventListener("abort", () => reject(limit.signal.reason)));
+    over.catch(() => undefined);
     try {
-      const response = await this.#fetch(request, { signal: limit.signal, redirect: "error" });
+      const response = await Promise.race([this.#fetch(request, { signal: limit.signal, redirect: "error" }), over]);
       // The body belongs to the answer: one that is cut is none, and it may not take longer either.
       const { status, statusText, headers } = response;
-      return new Response([204, 304].includes(status) ? null : await response.arrayBuffer(), { status, statusText, headers });
+      const body = [204, 304].includes(status) ? null : await Promise.race([response.arrayBuffer(), over]);
+      return new Response(body, { status, statusText, headers });
     } finally {
       clearTimeout(timer);
       request.signal.removeEventListener("abort", abort);

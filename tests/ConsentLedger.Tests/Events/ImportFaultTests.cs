@@ -81,6 +81,12 @@ public sealed class ImportFaultTests(TestDatabase databases)
             await stream.WriteAsync(Encoding.ASCII.GetBytes(framing.StartsWith('T') ? $"{LongList.Length:x}\r\n" : ""), cancellation);
             await stream.WriteAsync(LongList, cancellation);
             await stream.FlushAsync(cancellation);
+            for (var wait = 0; wait < 200 && await IsOverAsync(service); wait++)
+            {
+                await Task.Delay(50, cancellation);
+            }
+
+            (await IsOverAsync(service)).ShouldBeFalse("It did not begin.");
         }
 
         // The session of the import ends with it, and its stage with the session.

@@ -106,16 +106,22 @@ internal sealed class ServiceProcess : IDisposable
         process.Dispose();
     }
 
+    /// <summary>
+    /// How to start a program that is to hear Ctrl-C: whoever runs the tests in the background makes their children deaf
+    /// to it.
+    /// </summary>
+    public static ProcessStartInfo Hearing(string program, params IEnumerable<string> arguments) =>
+        OperatingSystem.IsLinux()
+            ? new ProcessStartInfo("env", ["--default-signal=INT", program, .. arguments])
+            : new ProcessStartInfo(program, arguments);
+
     private static Process Launch(string dataDirectory, string[] arguments, Dictionary<string, string> environment)
     {
         // The tests and the program are built alike: …/bin/Debug/net10.0.
         var built = Path.GetRelativePath(Repository.PathOf("tests", "ConsentLedger.Tests"), AppContext.BaseDirectory);
         var program = Path.Combine(Repository.PathOf("src", "ConsentLedger", built), OperatingSystem.IsWindows() ? "consentledger.exe" : "consentledger");
 
-        // Whoever runs the tests in the background makes its children deaf to Ctrl-C; this gives them their hearing back.
-        var start = OperatingSystem.IsLinux()
-            ? new ProcessStartInfo("env", ["--default-signal=INT", program, .. arguments])
-            : new ProcessStartInfo(program, arguments);
+        var start = Hearing(program, arguments);
         start.RedirectStandardOutput = start.RedirectStandardError = true;
         start.Environment.Remove("ConnectionStrings__Ledger");
         start.Environment["ConsentLedger__DataDirectory"] = dataDirectory;

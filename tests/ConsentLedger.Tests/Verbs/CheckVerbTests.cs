@@ -103,11 +103,8 @@ public sealed class CheckVerbTests(TestDatabase databases) : IDisposable
 
     private Process Start(TestService service, params string[] arguments)
     {
-        var start = new ProcessStartInfo("dotnet", [Path.Combine(AppContext.BaseDirectory, "consentledger.dll"), "check", List, .. arguments])
-        {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
+        var start = ServiceProcess.Hearing("dotnet", [Path.Combine(AppContext.BaseDirectory, "consentledger.dll"), "check", List, .. arguments]);
+        start.RedirectStandardOutput = start.RedirectStandardError = true;
         start.Environment["ConnectionStrings__Ledger"] = service.ConnectionString;
         start.Environment["ConsentLedger__DataDirectory"] = folder.FullName;
         start.Environment["ConsentLedger__PublicUrl"] = "https://consent.example";
