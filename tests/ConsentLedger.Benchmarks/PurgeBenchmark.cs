@@ -27,14 +27,19 @@ internal static class PurgeBenchmark
         scene.Stop(service);
 
         await FillAsync(scene, people);
+        await scene.SqlAsync("analyze");
         var start = Stopwatch.GetTimestamp();
         await scene.SqlAsync($$"""
             do $$
-            declare taken uuid[];
+            declare
+                taken uuid[];
+                after timestamptz := '-infinity';
             begin
                 loop
-                    select array_agg(subscriber_id) into taken from (
-                        select subscriber_id from consent_state where purpose_id = 2 and kind = 'withdrawn' order by occurred_at, subscriber_id limit {{BatchSize}}) due;
+                    select array_agg(subscriber_id), max(occurred_at) into taken, after from (
+                        select subscriber_id, occurred_at from consent_state
+                        where purpose_id = 2 and kind = 'withdrawn' and coalesce(expires_at, occurred_at) > after
+                        order by coalesce(expires_at, occurred_at), subscriber_id limit {{BatchSize}}) due;
                     exit when taken is null;
                     delete from evidence where subscriber_id = any (taken) and purpose_id = 2;
                     delete from consent_event where subscriber_id = any (taken) and purpose_id = 2;

@@ -70,7 +70,8 @@ internal static class StreamBenchmark
         int read;
         while ((read = await socket.ReceiveAsync(buffer)) > 0)
         {
-            tail = Encoding.UTF8.GetString(buffer, Math.Max(0, read - 300), Math.Min(read, 300));
+            tail += Encoding.UTF8.GetString(buffer, Math.Max(0, read - 300), Math.Min(read, 300));
+            tail = tail[Math.Max(0, tail.Length - 300)..];
         }
 
         await sending;
