@@ -19,6 +19,12 @@ public sealed class LedgerDatabase : IAsyncDisposable
     private const string IndexOnly =
         "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c plan_cache_mode=force_generic_plan -c jit=off";
 
+    /// <summary>
+    /// A commit that many share gives up on a lock that it does not get at once: longer than another append takes, and
+    /// shorter than a purge's batch.
+    /// </summary>
+    private const string AtOnce = "-c lock_timeout=50ms";
+
     private readonly string connectionString;
     private readonly NpgsqlDataSource owner;
     private readonly NpgsqlDataSource session;
@@ -30,6 +36,7 @@ public sealed class LedgerDatabase : IAsyncDisposable
         this.connectionString = connectionString;
         Service = Open("service", ForRole("consentledger_service", connections: 64));
         Checks = Open("checks", ForRole("consentledger_service", connections: 8, IndexOnly));
+        Appends = Open("appends", ForRole("consentledger_service", connections: 4, AtOnce));
         Purge = Open("purge", ForRole("consentledger_purge", connections: 4));
         var circuit = DatabaseResilience.NewCircuit();
         ShortWork = DatabaseResilience.Behind(circuit, TimeSpan.FromSeconds(3));
@@ -44,6 +51,9 @@ public sealed class LedgerDatabase : IAsyncDisposable
 
     /// <summary>As <see cref="Service"/>, for checks alone: few connections, and plans that never change.</summary>
     public NpgsqlDataSource Checks { get; }
+
+    /// <summary>As <see cref="Service"/>, for appends that share a commit: few connections, and no long wait for a lock.</summary>
+    public NpgsqlDataSource Appends { get; }
 
     /// <summary>Runs as consentledger_purge: the only one that may delete history.</summary>
     public NpgsqlDataSource Purge { get; }
@@ -77,6 +87,7 @@ public sealed class LedgerDatabase : IAsyncDisposable
     {
         await Service.DisposeAsync();
         await Checks.DisposeAsync();
+        await Appends.DisposeAsync();
         await Purge.DisposeAsync();
         await owner.DisposeAsync();
         await session.DisposeAsync();
@@ -91,11 +102,11 @@ public sealed class LedgerDatabase : IAsyncDisposable
         new NpgsqlConnectionStringBuilder(ForRole(role, connections: 1)) { Pooling = false }.ConnectionString;
 
     // Times are UTC and intervals ISO 8601 on every session, whatever the server's or the login's settings say.
-    private string ForRole(string? role, int connections, string? planning = null)
+    private string ForRole(string? role, int connections, string? more = null)
     {
         var settings = new NpgsqlConnectionStringBuilder(connectionString);
         var options = $"-c search_path={Schema} -c timezone=UTC -c intervalstyle=iso_8601" + (role is null ? string.Empty : $" -c role={role}")
-            + (planning is null ? string.Empty : $" {planning}");
+            + (more is null ? string.Empty : $" {more}");
         settings.Options = settings.Options is { Length: > 0 } given ? $"{given} {options}" : options;
         settings.ApplicationName ??= "consentledger";
         settings.MaxPoolSize = connections;

@@ -1,4 +1,3 @@
-using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 using ConsentLedger.Database;
 using Npgsql;
@@ -7,7 +6,8 @@ namespace ConsentLedger.Ledger;
 
 /// <content>
 /// Appends share commits: those that arrive while one is under way are committed together by the next, so that a
-/// durable write costs less the more there are, and one alone waits for nobody.
+/// durable write costs less the more there are. One alone waits for nobody, and none waits for a lock that another needs:
+/// what can't go together at once goes alone, and holds up nobody but who asked for it.
 /// </content>
 public sealed partial class LedgerStore
 {
@@ -19,65 +19,51 @@ public sealed partial class LedgerStore
     public ValueTask DisposeAsync() => appends.DisposeAsync();
 
     /// <summary>
-    /// Writes these events, each by the append statement, in one transaction that commits before this returns: all of
-    /// them are durable then. Where they can't go together each goes alone, so that what is the matter with one is no
-    /// other's; a commit whose answer was lost is found again by the events' ids.
+    /// Writes these events in one transaction that commits before this returns: all of them are durable then. Where they
+    /// can't go together, be it for what is the matter with one or for a lock that is not to be had at once, this returns
+    /// while each is written alone; a commit whose answer was lost is found again by the events' ids.
     /// </summary>
-    private async Task<IReadOnlyList<Written>> WriteTogetherAsync(IReadOnlyList<LedgerRow> rows)
+    private async Task<IReadOnlyList<Task<Written>>> WriteTogetherAsync(IReadOnlyList<LedgerRow> rows)
     {
         try
         {
-            return await WriteAsync(rows);
+            return [.. (await WriteAsync(database.Appends, rows)).Select(Task.FromResult)];
         }
-        catch (NpgsqlException) when (rows.Count > 1)
+        catch (NpgsqlException)
         {
-            return await Task.WhenAll(rows.Select(WriteAloneAsync));
+            return [.. rows.Select(WriteAloneAsync)];
         }
     }
 
-    private async Task<Written> WriteAloneAsync(LedgerRow row)
-    {
-        try
-        {
-            return (await WriteAsync([row]))[0];
-        }
-        catch (NpgsqlException fault)
-        {
-            return new Written(false, false, ExceptionDispatchInfo.Capture(fault));
-        }
-    }
+    private async Task<Written> WriteAloneAsync(LedgerRow row) =>
+        (await DatabaseResilience.Repeatable.ExecuteAsync(
+            static async (state, _) => await WriteAsync(state.Service, [state.row]), (database.Service, row), CancellationToken.None))[0];
 
-    private async Task<IReadOnlyList<Written>> WriteAsync(IReadOnlyList<LedgerRow> rows)
+    private static async Task<Written[]> WriteAsync(NpgsqlDataSource database, IReadOnlyList<LedgerRow> rows)
     {
         var rounds = InRounds(rows);
-        return await DatabaseResilience.Repeatable.ExecuteAsync(
-            static async (state, _) =>
+        await using var batch = database.CreateBatch();
+        foreach (var round in rounds)
+        {
+            var command = new NpgsqlBatchCommand(AppendSql);
+            LedgerRow.AddTo(command.Parameters, [.. round.Select(n => rows[n])]);
+            batch.BatchCommands.Add(command);
+        }
+
+        var written = new Written[rows.Count];
+        await using var reader = await batch.ExecuteReaderAsync(CancellationToken.None);
+        foreach (var round in rounds)
+        {
+            foreach (var n in round)
             {
-                await using var batch = state.database.CreateBatch();
-                foreach (var round in state.rounds)
-                {
-                    var command = new NpgsqlBatchCommand(AppendSql);
-                    LedgerRow.AddTo(command.Parameters, [.. round.Select(n => state.rows[n])]);
-                    batch.BatchCommands.Add(command);
-                }
+                await reader.ReadAsync(CancellationToken.None);
+                written[n] = new Written(reader.GetBoolean(0), reader.GetBoolean(1));
+            }
 
-                var written = new Written[state.rows.Count];
-                await using var reader = await batch.ExecuteReaderAsync(CancellationToken.None);
-                foreach (var round in state.rounds)
-                {
-                    foreach (var n in round)
-                    {
-                        await reader.ReadAsync(CancellationToken.None);
-                        written[n] = new Written(reader.GetBoolean(0), reader.GetBoolean(1), null);
-                    }
+            await reader.NextResultAsync(CancellationToken.None);
+        }
 
-                    await reader.NextResultAsync(CancellationToken.None);
-                }
-
-                return written;
-            },
-            (database, rows, rounds),
-            CancellationToken.None);
+        return written;
     }
 
     /// <summary>
@@ -98,13 +84,6 @@ public sealed partial class LedgerStore
             .Select(round => round.ToArray())];
     }
 
-    /// <summary>What became of one row: whether it was not there yet, whether the state follows from it, what went wrong.</summary>
-    private readonly record struct Written(bool Appended, bool Projected, ExceptionDispatchInfo? Fault)
-    {
-        public void Deconstruct(out bool appended, out bool projected)
-        {
-            Fault?.Throw();
-            (appended, projected) = (Appended, Projected);
-        }
-    }
+    /// <summary>What became of one row: whether it was not there yet, and whether the state follows from it.</summary>
+    private readonly record struct Written(bool Appended, bool Projected);
 }

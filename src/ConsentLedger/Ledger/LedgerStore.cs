@@ -11,18 +11,18 @@ namespace ConsentLedger.Ledger;
 /// <summary>The ledger in the database. Nothing else inserts into <c>consent_event</c>.</summary>
 public sealed partial class LedgerStore : IAsyncDisposable
 {
-    private readonly NpgsqlDataSource database;
+    private readonly LedgerDatabase database;
     private readonly Sealer sealer;
     private readonly LedgerMetrics metrics;
-    private readonly SharedRoundTrips<LedgerRow, Written> appends;
+    private readonly SharedRoundTrips<LedgerRow, Task<Written>> appends;
 
     /// <summary>Opens it on the service's connections.</summary>
-    public LedgerStore(NpgsqlDataSource database, Sealer sealer, LedgerMetrics metrics)
+    public LedgerStore(LedgerDatabase database, Sealer sealer, LedgerMetrics metrics)
     {
         this.database = database;
         this.sealer = sealer;
         this.metrics = metrics;
-        appends = new SharedRoundTrips<LedgerRow, Written>(MaxCommits, MaxTogether, MaxWaiting, WriteTogetherAsync);
+        appends = new SharedRoundTrips<LedgerRow, Task<Written>>(MaxCommits, MaxTogether, MaxWaiting, WriteTogetherAsync);
     }
 
     /// <summary>
@@ -106,7 +106,7 @@ public sealed partial class LedgerStore : IAsyncDisposable
     /// </summary>
     public async Task<AppendOutcome> AppendAsync(ConsentEvent @event, Address? address, CancellationToken cancellation)
     {
-        var (appended, projected) = await appends.AskAsync(LedgerRow.Of(@event, address, sealer), cancellation).WaitAsync(cancellation);
+        var (appended, projected) = await appends.AskAsync(LedgerRow.Of(@event, address, sealer), cancellation).Unwrap().WaitAsync(cancellation);
         if (appended)
         {
             metrics.Appended(@event.Kind, 1);
@@ -298,7 +298,7 @@ public sealed partial class LedgerStore : IAsyncDisposable
         DatabaseResilience.Repeatable.ExecuteAsync(
             async token =>
             {
-                await using var command = database.CreateCommand(sql);
+                await using var command = database.Service.CreateCommand(sql);
                 foreach (var parameter in parameters)
                 {
                     command.Parameters.Add(parameter.Clone());
