@@ -400,17 +400,33 @@ create table purpose (
     first_event_at timestamp with time zone,
     created_at timestamp with time zone not null,
     updated_at timestamp with time zone not null,
+    renewal_reminder interval,
     constraint purpose_pk PRIMARY KEY (purpose_id),
     constraint purpose_key_unique UNIQUE (key),
     constraint purpose_id_not_reserved CHECK (purpose_id > 0),
     constraint purpose_key_is_slug CHECK (key ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text AND length(key) <= 64),
     constraint purpose_minimum_age_sensible CHECK (minimum_age >= 0 AND minimum_age <= 120),
+    constraint purpose_reminder_is_for_consents_by_mail CHECK (renewal_reminder IS NULL OR channel = 'email'::channel AND (basis = ANY (ARRAY['consent'::lawful_basis, 'explicit-consent'::lawful_basis])) AND consent_lifetime IS NOT NULL),
     constraint purpose_special_category_needs_explicit_consent CHECK (NOT special_category OR basis = 'explicit-consent'::lawful_basis)
 );
 comment on column purpose.purpose_id is 'Positive. In the subscriber tables 0, -1 and -2 stand for all purposes: objection, suppression, restriction.';
 comment on column purpose.first_event_at is 'When the first event named this purpose; from then on its channel and basis are fixed.';
+comment on column purpose.renewal_reminder is 'How long before a consent runs out its holder is asked to renew it; null for never.';
 grant select on purpose to consentledger_purge;
 grant insert, select, update on purpose to consentledger_service;
+
+create table renewal_reminder (
+    subscriber_id uuid not null,
+    purpose_id integer not null,
+    expires_at timestamp with time zone not null,
+    event_id uuid not null,
+    reminded_at timestamp with time zone not null,
+    constraint renewal_reminder_pk PRIMARY KEY (subscriber_id, purpose_id, expires_at)
+);
+comment on table renewal_reminder is 'Somebody was told that a consent runs out: once for each time at which one does, however often it is said again.';
+comment on column renewal_reminder.event_id is 'The event that the consent follows from; this row goes with it.';
+grant delete, select on renewal_reminder to consentledger_purge;
+grant insert, select on renewal_reminder to consentledger_service;
 
 create table rights_request (
     subscriber_id uuid not null,

@@ -11,6 +11,7 @@ using ConsentLedger.Pages;
 using ConsentLedger.PersonalData;
 using ConsentLedger.Preferences;
 using ConsentLedger.Purposes;
+using ConsentLedger.Renewals;
 using ConsentLedger.Retention;
 using ConsentLedger.Security;
 using ConsentLedger.SignUps;
@@ -66,6 +67,7 @@ public static class LedgerService
             .AddMail(builder.Configuration, publicUrl)
             .AddPersonalData(builder.Configuration)
             .AddRetention(builder.Configuration)
+            .AddRenewals(builder.Configuration)
             .AddAccountability(builder.Configuration);
 
         var app = builder.Build();
@@ -83,6 +85,7 @@ public static class LedgerService
         app.MapFeedback();
         app.MapPreferences();
         app.MapRetention();
+        app.MapRenewals();
         app.MapSubjectRights();
         app.MapMail();
         app.MapAccountability();

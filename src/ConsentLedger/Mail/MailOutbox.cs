@@ -72,6 +72,13 @@ public sealed class MailOutbox(NpgsqlDataSource database, Sealer sealer, Subscri
             new { holder = recipient.Value, kinds = kinds.ToArray(), since },
             cancellationToken: cancellation));
 
+    /// <summary>True while a mail of this kind to an address has not been sent or set aside; reads the connection's transaction.</summary>
+    public static Task<bool> IsWaitingAsync(NpgsqlConnection connection, SubscriberId recipient, string kind, CancellationToken cancellation) =>
+        connection.ExecuteScalarAsync<bool>(new CommandDefinition(
+            "select exists (select from mail_outbox where subscriber_id = @holder and kind = @kind and status = 'waiting')",
+            new { holder = recipient.Value, kind },
+            cancellationToken: cancellation));
+
     /// <summary>Has mails that were committed sent now instead of within seconds.</summary>
     public void Wake() => woken.Writer.TryWrite(true);
 

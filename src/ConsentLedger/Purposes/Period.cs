@@ -32,6 +32,9 @@ public readonly partial record struct Period(int Months, int Days) : IParsable<P
         }
     }
 
+    /// <summary>True if this is longer than the other, with months of their mean length.</summary>
+    public bool IsLongerThan(Period other) => MeanDays > other.MeanDays;
+
     /// <inheritdoc />
     public static Period Parse(string s, IFormatProvider? provider) =>
         TryParse(s, provider, out var period) ? period : throw new FormatException("This is not a period such as P24M or P30D.");
@@ -67,6 +70,8 @@ public readonly partial record struct Period(int Months, int Days) : IParsable<P
 
         return text.ToString();
     }
+
+    private double MeanDays => (Months * 365.2425 / 12) + Days;
 
     private static int Number(Match match, string name) =>
         match.Groups[name] is { Success: true } group ? int.Parse(group.Value, CultureInfo.InvariantCulture) : 0;

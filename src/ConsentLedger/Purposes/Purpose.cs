@@ -32,6 +32,9 @@ public sealed record Purpose
     /// <summary>How long a consent is good for; null for as long as it is not withdrawn.</summary>
     public Period? ConsentLifetime { get; init; }
 
+    /// <summary>How long before a consent runs out its holder is asked, once, to renew it; null for never.</summary>
+    public Period? RenewalReminder { get; init; }
+
     /// <summary>When the purpose ends; from then on nobody is written to for it.</summary>
     public DateTimeOffset? EndsAt { get; init; }
 

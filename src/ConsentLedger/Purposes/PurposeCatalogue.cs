@@ -17,9 +17,9 @@ public sealed class PurposeCatalogue : IAsyncDisposable
     private const int MaxWaiting = 8192;
 
     private const string Columns = """
-        purpose_id, key, name, description, channel::text, basis::text, double_opt_in, consent_lifetime::text, ends_at,
-        minimum_age, special_category, data_categories, recipients, retention_pending::text, retention_lapsed::text,
-        retention_evidence::text, created_at, updated_at, first_event_at,
+        purpose_id, key, name, description, channel::text, basis::text, double_opt_in, consent_lifetime::text,
+        renewal_reminder::text, ends_at, minimum_age, special_category, data_categories, recipients, retention_pending::text,
+        retention_lapsed::text, retention_evidence::text, created_at, updated_at, first_event_at,
         array(select version from notice where notice.purpose_id = purpose.purpose_id order by version) as notice_versions
         """;
 
@@ -178,7 +178,7 @@ public sealed class PurposeCatalogue : IAsyncDisposable
     /// <summary>In the order of <see cref="Columns"/>, as Dapper needs it.</summary>
     private sealed record PurposeRow(
         int PurposeId, string Key, string Name, string? Description, string Channel, string Basis, bool DoubleOptIn,
-        string? ConsentLifetime, DateTimeOffset? EndsAt, int? MinimumAge, bool SpecialCategory,
+        string? ConsentLifetime, string? RenewalReminder, DateTimeOffset? EndsAt, int? MinimumAge, bool SpecialCategory,
         string[] DataCategories, string[] Recipients, string RetentionPending, string RetentionLapsed,
         string? RetentionEvidence, DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt, DateTimeOffset? FirstEventAt, int[] NoticeVersions)
     {
@@ -192,6 +192,7 @@ public sealed class PurposeCatalogue : IAsyncDisposable
             Basis = Label<LawfulBasis>.Parse(Basis),
             DoubleOptIn = DoubleOptIn,
             ConsentLifetime = ReadPeriod(ConsentLifetime),
+            RenewalReminder = ReadPeriod(RenewalReminder),
             EndsAt = EndsAt,
             MinimumAge = MinimumAge,
             SpecialCategory = SpecialCategory,

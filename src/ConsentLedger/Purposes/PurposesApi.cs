@@ -43,6 +43,7 @@ public static class PurposesApi
         Channel = Subscribers.Channel.Email,
         Basis = LawfulBasis.Consent,
         ConsentLifetime = new Period(24, 0),
+        RenewalReminder = new Period(0, 30),
         DataCategories = ["name", "e-mail address"],
         Recipients = ["our e-mail provider"],
     };
@@ -75,6 +76,12 @@ public static class PurposesApi
 
         /// <summary>How long a consent is good for (ISO 8601); null for as long as it is not withdrawn.</summary>
         public Period? ConsentLifetime { get; init; }
+
+        /// <summary>
+        /// How long before a consent runs out its holder is asked, once and by mail, to renew it (ISO 8601): less than
+        /// <c>consentLifetime</c>, which it needs, and only for e-mail on a consent basis. Null to ask nobody.
+        /// </summary>
+        public Period? RenewalReminder { get; init; }
 
         /// <summary>When the purpose ends.</summary>
         public DateTimeOffset? EndsAt { get; init; }
@@ -119,6 +126,7 @@ public static class PurposesApi
     /// <param name="Basis">What makes writing for it lawful, unless an event says otherwise.</param>
     /// <param name="DoubleOptIn">True if a sign-up counts only once it is confirmed from the address itself.</param>
     /// <param name="ConsentLifetime">How long a consent is good for; null for as long as it is not withdrawn.</param>
+    /// <param name="RenewalReminder">How long before a consent runs out its holder is asked to renew it; null for never.</param>
     /// <param name="EndsAt">When the purpose ends; null if it is open-ended.</param>
     /// <param name="MinimumAge">The age from which someone consents alone, in years.</param>
     /// <param name="SpecialCategory">True if a consent reveals special category data.</param>
@@ -130,12 +138,12 @@ public static class PurposesApi
     /// <param name="UpdatedAt">When it last changed.</param>
     public sealed record PurposeView(
         string Key, string Name, string? Description, Channel Channel, LawfulBasis Basis, bool DoubleOptIn,
-        Period? ConsentLifetime, DateTimeOffset? EndsAt, int? MinimumAge, bool SpecialCategory, string[] DataCategories,
+        Period? ConsentLifetime, Period? RenewalReminder, DateTimeOffset? EndsAt, int? MinimumAge, bool SpecialCategory, string[] DataCategories,
         string[] Recipients, PurposeRetention Retention, PurposeStatus Status, DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt)
     {
         internal static PurposeView Of(Purpose purpose, DateTimeOffset now) => new(
             purpose.Key, purpose.Name, purpose.Description, purpose.Channel, purpose.Basis, purpose.DoubleOptIn,
-            purpose.ConsentLifetime, purpose.EndsAt, purpose.MinimumAge, purpose.SpecialCategory, purpose.DataCategories,
+            purpose.ConsentLifetime, purpose.RenewalReminder, purpose.EndsAt, purpose.MinimumAge, purpose.SpecialCategory, purpose.DataCategories,
             purpose.Recipients, purpose.Retention, purpose.Terms.HasEnded(now) ? PurposeStatus.Ended : PurposeStatus.Active,
             purpose.CreatedAt, purpose.UpdatedAt);
     }
@@ -252,6 +260,11 @@ public static class PurposesApi
             errors.Add("basis", "Special category data needs the basis explicit-consent.");
         }
 
+        if (request.RenewalReminder is { } reminder)
+        {
+            ValidateReminder(reminder, request, errors);
+        }
+
         if (request.EndsAt < Instant.Earliest)
         {
             errors.Add("endsAt", "This is before 1970.");
@@ -275,6 +288,7 @@ public static class PurposesApi
             Basis = basis!.Value,
             DoubleOptIn = request.DoubleOptIn ?? (channel == Channel.Email && basis.Value.IsConsent()),
             ConsentLifetime = request.ConsentLifetime,
+            RenewalReminder = request.RenewalReminder,
             EndsAt = request.EndsAt,
             MinimumAge = request.MinimumAge,
             SpecialCategory = request.SpecialCategory ?? false,
@@ -290,6 +304,26 @@ public static class PurposesApi
             UpdatedAt = now,
             NoticeVersions = [],
         };
+    }
+
+    private static void ValidateReminder(Period reminder, PurposeRequest request, InputErrors errors)
+    {
+        if (request.Channel is not null and not Subscribers.Channel.Email)
+        {
+            errors.Add("renewalReminder", "Reminders go by e-mail: this purpose's messages don't.");
+        }
+        else if (request.Basis is { } basis && !basis.IsConsent())
+        {
+            errors.Add("renewalReminder", "Only consents are renewed: this purpose rests on another basis.");
+        }
+        else if (request.ConsentLifetime is not { } lifetime)
+        {
+            errors.Add("renewalReminder", "Without a consentLifetime nothing runs out that could be renewed.");
+        }
+        else if (!lifetime.IsLongerThan(reminder))
+        {
+            errors.Add("renewalReminder", "This has to be shorter than consentLifetime.");
+        }
     }
 
     private static string[] ValidateList(string path, string[]? values, InputErrors errors)
@@ -316,12 +350,12 @@ public static class PurposesApi
     {
         const string Sql = """
             insert into purpose (
-                key, name, description, channel, basis, double_opt_in, consent_lifetime, ends_at, minimum_age,
-                special_category, data_categories, recipients, retention_pending, retention_lapsed, retention_evidence,
+                key, name, description, channel, basis, double_opt_in, consent_lifetime, renewal_reminder, ends_at,
+                minimum_age, special_category, data_categories, recipients, retention_pending, retention_lapsed, retention_evidence,
                 created_at, updated_at)
             values (
                 @Key, @Name, @Description, @Channel::channel, @Basis::lawful_basis, @DoubleOptIn, @ConsentLifetime::interval,
-                @EndsAt, @MinimumAge, @SpecialCategory, @DataCategories, @Recipients, @Pending::interval, @Lapsed::interval,
+                @RenewalReminder::interval, @EndsAt, @MinimumAge, @SpecialCategory, @DataCategories, @Recipients, @Pending::interval, @Lapsed::interval,
                 @Evidence::interval, @CreatedAt, @UpdatedAt)
             on conflict (key) do nothing
             returning purpose_id
@@ -336,8 +370,8 @@ public static class PurposesApi
         const string Sql = """
             update purpose
             set name = @Name, description = @Description, channel = @Channel::channel, basis = @Basis::lawful_basis,
-                double_opt_in = @DoubleOptIn, consent_lifetime = @ConsentLifetime::interval, ends_at = @EndsAt,
-                minimum_age = @MinimumAge, special_category = @SpecialCategory, data_categories = @DataCategories,
+                double_opt_in = @DoubleOptIn, consent_lifetime = @ConsentLifetime::interval,
+                renewal_reminder = @RenewalReminder::interval, ends_at = @EndsAt, minimum_age = @MinimumAge, special_category = @SpecialCategory, data_categories = @DataCategories,
                 recipients = @Recipients, retention_pending = @Pending::interval, retention_lapsed = @Lapsed::interval,
                 retention_evidence = @Evidence::interval, updated_at = @UpdatedAt
             where key = @Key
@@ -354,6 +388,7 @@ public static class PurposesApi
         Basis = Label<LawfulBasis>.Of(purpose.Basis),
         purpose.DoubleOptIn,
         ConsentLifetime = purpose.ConsentLifetime?.ToString(),
+        RenewalReminder = purpose.RenewalReminder?.ToString(),
         purpose.EndsAt,
         purpose.MinimumAge,
         purpose.SpecialCategory,

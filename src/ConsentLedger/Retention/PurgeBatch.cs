@@ -115,7 +115,7 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
         on conflict do nothing
         """;
 
-    /// <summary>Deletes events with their evidence, leaves a record of each, and counts the records.</summary>
+    /// <summary>Deletes events with their evidence and what was sent about them, leaves a record of each, and counts the records.</summary>
     private const string DeleteEvents = $"""
         {DeleteOfPairs} true {AndRecord}
         """;
@@ -140,6 +140,10 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
         evidence_gone as (
             delete from evidence using gone
             where evidence.subscriber_id = gone.subscriber_id and evidence.event_id = gone.event_id
+        ),
+        reminder_gone as (
+            delete from renewal_reminder reminder using gone
+            where reminder.subscriber_id = gone.subscriber_id and reminder.purpose_id = gone.purpose_id and reminder.event_id = gone.event_id
         ),
         recorded as (
             insert into purge_record (subscriber_id, run_id, event_id, rule, purpose_id, kind, occurred_at, purged_at)

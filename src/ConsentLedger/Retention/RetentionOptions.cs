@@ -17,30 +17,11 @@ public sealed record RetentionOptions(CronExpression? Schedule, int BatchSize)
 
     private const string ScheduleSetting = "ConsentLedger:Retention:Schedule";
     private const string BatchSizeSetting = "ConsentLedger:Retention:BatchSize";
-    private const string Off = "off";
 
     /// <summary>Reads them.</summary>
     /// <exception cref="StartupException">One can't be what it says.</exception>
     public static RetentionOptions Read(IConfiguration configuration) =>
-        new(ReadSchedule(configuration[ScheduleSetting]), ReadBatchSize(configuration[BatchSizeSetting]));
-
-    private static CronExpression? ReadSchedule(string? text)
-    {
-        if (string.IsNullOrWhiteSpace(text))
-        {
-            text = DefaultSchedule;
-        }
-
-        if (text.Trim() == Off)
-        {
-            return null;
-        }
-
-        // A schedule that names a day no month has parses and never comes.
-        return CronExpression.TryParse(text, out var schedule) && schedule.GetNextOccurrence(DateTime.UnixEpoch) is not null
-            ? schedule
-            : throw new StartupException($"{ScheduleSetting} is not a cron schedule: give minute, hour, day, month and weekday in UTC, such as {DefaultSchedule}, or {Off}.");
-    }
+        new(CronSetting.Read(configuration, ScheduleSetting, DefaultSchedule), ReadBatchSize(configuration[BatchSizeSetting]));
 
     private static int ReadBatchSize(string? text) =>
         string.IsNullOrWhiteSpace(text) ? DefaultBatchSize

@@ -37,6 +37,7 @@ public sealed class PrivilegeTests(TestDatabase databases)
         ["purge_record"] = ("select", "insert select"),
         ["purge_run"] = ("insert(dry_run requested_at run_id scheduled_for trigger) select update(expired)", "select update"),
         ["purpose"] = ("insert select update", "select"),
+        ["renewal_reminder"] = ("insert select", "delete select"),
         ["rights_request"] = ("insert select update", "select update(person)"),
         ["rights_request_step"] = ("insert select", "select update(note)"),
         ["schema_version"] = ("select", ""),

@@ -76,6 +76,7 @@ internal sealed class TestService : IAsyncDisposable
             builder.Logging.SetMinimumLevel(LogLevel.Trace);
             builder.Logging.AddProvider(new SuiteLog());
             builder.Configuration["ConsentLedger:Retention:Schedule"] = "off";
+            builder.Configuration["ConsentLedger:Renewals:Schedule"] = "off";
             configure?.Invoke(builder);
         });
         await app.StartAsync();

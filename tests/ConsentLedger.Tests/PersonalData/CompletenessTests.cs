@@ -159,6 +159,7 @@ public sealed class CompletenessTests(TestDatabase databases)
         var box = service.Services.GetRequiredService<Sealer>().Seal(Encoding.UTF8.GetBytes($"{Marker}Erasure"), SealedPlace.Of("erasure", id.Value));
         await service.SqlAsync(
             $"insert into erasure (subscriber_id, erasure_id, requested_at, reason, completed_at) values ('{id}', gen_random_uuid(), '2020-01-01', '\\x{Convert.ToHexString(box)}', now())");
+        await service.SqlAsync($"insert into renewal_reminder (subscriber_id, purpose_id, expires_at, event_id, reminded_at) values ('{id}', 1, now(), gen_random_uuid(), now())");
         await service.SqlAsync($"insert into soft_bounce (subscriber_id, report_id, occurred_at) values ('{id}', gen_random_uuid(), now())");
         await service.SqlAsync(
             $"insert into audit_entry (audit_id, happened_at, action, actor, command, about_subscriber, purpose, target, request_id) values (gen_random_uuid(), now(), 'planted', 'command', 'export', '{id}', 'newsletter', 'x', '{Marker}Audit')");
