@@ -59,12 +59,15 @@ public sealed class CheckReader : IAsyncDisposable
     public Task<CheckReading?> ReadAsync(PurposeKey purpose, SubscriberId subscriber, CancellationToken cancellation) =>
         trips.AskAsync((purpose.ToString(), subscriber.Value), cancellation);
 
-    /// <summary>What is known of many subscribers for one purpose, in their order; one statement.</summary>
-    public async Task<(PurposeTerms? Purpose, SubscriberState[] States)> ReadManyAsync(
-        PurposeKey purpose, IReadOnlyList<SubscriberId> subscribers, CancellationToken cancellation)
+    /// <summary>Reads what is known of many subscribers for one purpose; one statement.</summary>
+    /// <param name="purpose">The purpose.</param>
+    /// <param name="ids">The subscribers.</param>
+    /// <param name="states">Where it goes, in their order; it may be longer, and hold anything before.</param>
+    /// <param name="cancellation">Gives up.</param>
+    /// <returns>The purpose's terms; null if there is no such purpose.</returns>
+    public async Task<PurposeTerms?> ReadManyAsync(PurposeKey purpose, Guid[] ids, SubscriberState[] states, CancellationToken cancellation)
     {
         var key = purpose.ToString();
-        var ids = subscribers.Select(subscriber => subscriber.Value).ToArray();
         await lists.WaitAsync(cancellation);
         try
         {
@@ -74,8 +77,8 @@ public sealed class CheckReader : IAsyncDisposable
                     var terms = await FindAsync([key], token);
                     var purposes = new int[ids.Length];
                     Array.Fill(purposes, terms.GetValueOrDefault(key)?.Terms.Id.Value ?? 0);
-                    var states = await ReadBatchAsync(terms, [key], ids, purposes, token);
-                    return (terms.GetValueOrDefault(key)?.Terms, states);
+                    await ReadBatchAsync(terms, [key], ids, purposes, states, token);
+                    return terms.GetValueOrDefault(key)?.Terms;
                 },
                 cancellation);
         }
@@ -102,7 +105,8 @@ public sealed class CheckReader : IAsyncDisposable
         }
 
         var distinct = wanted.Count == 1 ? keys : [.. keys.Distinct(StringComparer.Ordinal)];
-        var (terms, states) = await ledger.ShortWork.ExecuteAsync(
+        var states = new SubscriberState[ids.Length];
+        var terms = await ledger.ShortWork.ExecuteAsync(
             static async (state, token) =>
             {
                 var terms = await state.Reader.FindAsync(state.Distinct, token);
@@ -112,9 +116,10 @@ public sealed class CheckReader : IAsyncDisposable
                     purposes[i] = terms.TryGetValue(state.Keys[i], out var purpose) ? purpose.Terms.Id.Value : 0;
                 }
 
-                return (terms, await state.Reader.ReadBatchAsync(terms, state.Distinct, state.Ids, purposes, token));
+                await state.Reader.ReadBatchAsync(terms, state.Distinct, state.Ids, purposes, state.States, token);
+                return terms;
             },
-            (Reader: this, Distinct: distinct, Ids: ids, Keys: keys),
+            (Reader: this, Distinct: distinct, Ids: ids, Keys: keys, States: states),
             CancellationToken.None);
         var readings = new CheckReading?[wanted.Count];
         for (var i = 0; i < readings.Length; i++)
@@ -166,10 +171,10 @@ public sealed class CheckReader : IAsyncDisposable
     /// Reads the states of these subscribers for these purposes, and asks whether the purposes' rows are still those that
     /// were remembered; <paramref name="terms"/> is put right where one is not. A purpose's number never changes.
     /// </summary>
-    private async Task<SubscriberState[]> ReadBatchAsync(
-        Dictionary<string, Remembered> terms, string[] keys, Guid[] ids, int[] purposes, CancellationToken cancellation)
+    private async Task ReadBatchAsync(
+        Dictionary<string, Remembered> terms, string[] keys, Guid[] ids, int[] purposes, SubscriberState[] states, CancellationToken cancellation)
     {
-        var states = new SubscriberState[ids.Length];
+        Array.Clear(states, 0, ids.Length);
         List<string>? changed = null;
         await using (var batch = database.CreateBatch())
         {
@@ -200,8 +205,6 @@ public sealed class CheckReader : IAsyncDisposable
         {
             await ReadTermsAsync([.. changed], terms, cancellation);
         }
-
-        return states;
     }
 
     /// <summary>A purpose's terms, and the version of its row that they were read from.</summary>

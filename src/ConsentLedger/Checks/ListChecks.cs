@@ -1,3 +1,4 @@
+using System.Buffers;
 using ConsentLedger.Database;
 using ConsentLedger.Ledger;
 using ConsentLedger.Purposes;
@@ -22,31 +23,39 @@ public sealed class ListChecks(CheckReader reader, SubscriberIds subscribers, Un
     {
         var now = Instant.Of(clock.GetUtcNow());
         var addresses = new Address?[given.Count];
-        var ids = new SubscriberId[given.Count];
+        var ids = new Guid[given.Count];
         for (var i = 0; i < given.Count; i++)
         {
             if (Address.TryParse(given[i], out var address, out _))
             {
                 addresses[i] = address;
-                ids[i] = subscribers.Of(address);
+                ids[i] = subscribers.Of(address).Value;
             }
         }
 
-        var (purpose, states) = await reader.ReadManyAsync(purposeKey, ids, cancellation);
-        if (purpose is null)
+        // What is known of thousands is a large object, of which a long list would leave many behind.
+        var states = ArrayPool<SubscriberState>.Shared.Rent(given.Count);
+        try
         {
-            return null;
-        }
+            if (await reader.ReadManyAsync(purposeKey, ids, states, cancellation) is not { } purpose)
+            {
+                return null;
+            }
 
-        var results = new CheckedAddress[given.Count];
-        for (var i = 0; i < given.Count; i++)
+            var results = new CheckedAddress[given.Count];
+            for (var i = 0; i < given.Count; i++)
+            {
+                var decision = addresses[i]?.Fits(purpose.Channel) == true ? states[i].Decide(purpose, now) : Decision.Deny(CheckReason.InvalidAddress);
+                results[i] = new CheckedAddress(
+                    given[i], decision, withLinks && decision.Allowed && purpose.Channel == Channel.Email ? links.UrlFor(purpose.Id, new SubscriberId(ids[i])) : null);
+            }
+
+            return new CheckedList(purpose, now, results);
+        }
+        finally
         {
-            var decision = addresses[i]?.Fits(purpose.Channel) == true ? states[i].Decide(purpose, now) : Decision.Deny(CheckReason.InvalidAddress);
-            results[i] = new CheckedAddress(
-                given[i], decision, withLinks && decision.Allowed && purpose.Channel == Channel.Email ? links.UrlFor(purpose.Id, ids[i]) : null);
+            ArrayPool<SubscriberState>.Shared.Return(states);
         }
-
-        return new CheckedList(purpose, now, results);
     }
 }
 

@@ -10,6 +10,7 @@ namespace ConsentLedger.Security;
 public sealed class KeyRing(MasterKey master, byte newest = 1)
 {
     private readonly ConcurrentDictionary<(string Label, byte Id), byte[]> derived = new();
+    private readonly ConcurrentDictionary<byte, KeyedHash> tokenHashes = new();
 
     /// <summary>Id of the key that seals and signs; ids count from 1.</summary>
     public byte Newest { get; } = newest;
@@ -37,6 +38,10 @@ public sealed class KeyRing(MasterKey master, byte newest = 1)
 
     /// <summary>The token key with this id, or null where there is none (yet).</summary>
     public byte[]? TokenKey(byte id) => Versioned("token", id);
+
+    /// <summary>Hashes under the token key with this id; null where there is none (yet).</summary>
+    public KeyedHash? TokenHash(byte id) =>
+        tokenHashes.TryGetValue(id, out var hash) ? hash : TokenKey(id) is { } key ? tokenHashes.GetOrAdd(id, new KeyedHash(key)) : null;
 
     private byte[]? Versioned(string label, byte id) =>
         id == 0 || id > Newest ? null : derived.GetOrAdd((label, id), key => master.Derive($"{key.Label}/{key.Id}"));

@@ -31,7 +31,7 @@ public static class SignedToken
         token[0] = Version;
         token[1] = keys.Newest;
         content.CopyTo(token[HeadLength..]);
-        Tag(keys.TokenKey(keys.Newest)!, kind, token[..^TagLength], token[^TagLength..]);
+        Tag(keys.TokenHash(keys.Newest)!, kind, token[..^TagLength], token[^TagLength..]);
         return Base64Url.EncodeToString(token);
     }
 
@@ -48,7 +48,7 @@ public static class SignedToken
             || Base64Url.DecodeFromChars(text, token, out var read, out var written) != OperationStatus.Done
             || read != length || written != token.Length
             || token[0] != Version
-            || keys.TokenKey(token[1]) is not { } key)
+            || keys.TokenHash(token[1]) is not { } key)
         {
             return false;
         }
@@ -71,13 +71,13 @@ public static class SignedToken
         return true;
     }
 
-    private static void Tag(byte[] key, ReadOnlySpan<byte> kind, ReadOnlySpan<byte> signed, Span<byte> tag)
+    private static void Tag(KeyedHash key, ReadOnlySpan<byte> kind, ReadOnlySpan<byte> signed, Span<byte> tag)
     {
         Span<byte> message = stackalloc byte[MaxKind + HeadLength + MaxContent];
         kind.CopyTo(message);
         signed.CopyTo(message[kind.Length..]);
-        Span<byte> hash = stackalloc byte[HMACSHA256.HashSizeInBytes];
-        HMACSHA256.HashData(key, message[..(kind.Length + signed.Length)], hash);
+        Span<byte> hash = stackalloc byte[KeyedHash.Length];
+        key.Of(message[..(kind.Length + signed.Length)], hash);
         hash[..TagLength].CopyTo(tag);
     }
 }

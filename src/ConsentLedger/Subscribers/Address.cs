@@ -165,6 +165,11 @@ public sealed record Address : IParsable<Address>
     /// <summary>Whole surrogate pairs, and no code point that is none: normalising throws at U+FFFE.</summary>
     private static bool IsUnicode(string text)
     {
+        if (Ascii.IsValid(text))
+        {
+            return true;
+        }
+
         for (var i = 0; i < text.Length; i++)
         {
             if (!Rune.TryGetRuneAt(text, i, out var rune) || (rune.Value & 0xFFFE) == 0xFFFE)

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using System.Text;
 
@@ -13,12 +14,59 @@ internal static class EmailAddress
     private const int MaxDomainLength = 253;
     private const int MaxOctets = 254;
     private const string NotADomain = "What stands after the @ is not a domain.";
+    private const int MaxLabelLength = 63;
     private const string AtextSymbols = "!#$%&'*+-/=?^_`{|}~";
+
+    /// <summary>RFC 5322 atext, and the dots between.</summary>
+    private static readonly SearchValues<char> LocalCharacters =
+        SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789." + AtextSymbols);
+
+    private static readonly SearchValues<char> LabelCharacters =
+        SearchValues.Create("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-");
 
     private static readonly IdnMapping Idn = new() { AllowUnassigned = false, UseStd3AsciiRules = true };
 
     /// <summary>The form to compare and hash, or null with the reason in <paramref name="problem"/>.</summary>
     public static string? Normalise(string given, out string? problem)
+    {
+        problem = null;
+        return IsPlain(given) ? given.ToLowerInvariant() : NormaliseAny(given, out problem);
+    }
+
+    /// <summary>
+    /// True for what nearly every address is: letters, digits and signs of ASCII, in a form that there is nothing to say
+    /// against and that lower case alone normalises. False says nothing.
+    /// </summary>
+    private static bool IsPlain(ReadOnlySpan<char> given)
+    {
+        var at = given.LastIndexOf('@');
+        return at is > 0 and <= MaxLocalOctets && given.Length <= MaxOctets && IsPlainLocalPart(given[..at]) && IsPlainDomain(given[(at + 1)..]);
+    }
+
+    private static bool IsPlainLocalPart(ReadOnlySpan<char> local) =>
+        local[0] != '.' && local[^1] != '.' && !local.Contains("..", StringComparison.Ordinal) && !local.ContainsAnyExcept(LocalCharacters);
+
+    private static bool IsPlainDomain(ReadOnlySpan<char> domain)
+    {
+        var labels = 0;
+        var last = domain;
+        foreach (var range in domain.Split('.'))
+        {
+            last = domain[range];
+            labels++;
+
+            // Hyphens in the third and fourth place mark what is encoded.
+            if (last.Length is 0 or > MaxLabelLength || last[0] == '-' || last[^1] == '-' || last is [_, _, '-', '-', ..]
+                || last.ContainsAnyExcept(LabelCharacters))
+            {
+                return false;
+            }
+        }
+
+        return labels >= 2 && last.ContainsAnyExceptInRange('0', '9');
+    }
+
+    private static string? NormaliseAny(string given, out string? problem)
     {
         var at = given.LastIndexOf('@');
         if (at < 0)
@@ -122,7 +170,7 @@ internal static class EmailAddress
     {
         var labels = ascii.Split('.');
         return ascii.Length <= MaxDomainLength && labels.Length >= 2 && !labels[^1].All(char.IsAsciiDigit)
-            && labels.All(label => label.Length is > 0 and <= 63 && label[0] != '-' && label[^1] != '-'
+            && labels.All(label => label.Length is > 0 and <= MaxLabelLength && label[0] != '-' && label[^1] != '-'
                 && label.All(character => char.IsAsciiLetterOrDigit(character) || character == '-'));
     }
 }

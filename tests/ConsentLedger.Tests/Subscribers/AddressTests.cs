@@ -1,11 +1,12 @@
 using System.Globalization;
 using System.Text;
+using System.Text.RegularExpressions;
 using ConsentLedger.Subscribers;
 using CsCheck;
 
 namespace ConsentLedger.Tests.Subscribers;
 
-public sealed class AddressTests
+public sealed partial class AddressTests
 {
     private static readonly IdnMapping Idn = new() { UseStd3AsciiRules = true };
 
@@ -229,6 +230,34 @@ public sealed class AddressTests
         iter: 20_000);
 
     [Fact]
+    public void In_ASCII_an_address_is_what_its_grammar_says_and_lower_case_normalises_it()
+    {
+        var local = Gen.Char["abcXYZ019.+_@,"].Array[0, 7].Select(characters => new string(characters));
+        var label = Gen.OneOf(Gen.Char["abXY09-"].Array[0, 5].Select(characters => new string(characters)), Gen.Const(new string('a', 63)), Gen.Const(new string('a', 64)));
+        var valid = 0;
+        Gen.Select(Gen.OneOf(local, Gen.Const(new string('l', 64)), Gen.Const(new string('l', 65))), label.Array[1, 4]).Sample(
+            (local, labels) =>
+            {
+                // Hyphens in the third and fourth place mark what is encoded: another grammar.
+                if (labels.Any(label => label is [_, _, '-', '-', ..]))
+                {
+                    return;
+                }
+
+                var text = $"{local}@{string.Join('.', labels)}";
+                var expected = AsciiAddress().IsMatch(text) && local.Length <= 64 && text.Length <= 254;
+                Address.TryParse(text, null, out var address).ShouldBe(expected, text);
+                if (expected)
+                {
+                    Interlocked.Increment(ref valid);
+                    address!.Normalised.ShouldBe(text.ToLowerInvariant());
+                }
+            },
+            iter: 50_000);
+        valid.ShouldBeGreaterThan(1_000);
+    }
+
+    [Fact]
     public void Case_composition_and_spelling_of_the_domain_make_no_difference() => RealAddress.Sample(
         text =>
         {
@@ -295,6 +324,11 @@ public sealed class AddressTests
         "The address holds a character that can't be seen.",
         "The address mixes letters of scripts that look alike.",
     ];
+
+    [GeneratedRegex("""
+        ^[a-z0-9+_]+ (\.[a-z0-9+_]+)* @ ([a-z0-9] ([a-z0-9-]{0,61}[a-z0-9])? \.)+ (?![0-9]+$) [a-z0-9] ([a-z0-9-]{0,61}[a-z0-9])?$
+        """, RegexOptions.IgnoreCase | RegexOptions.IgnorePatternWhitespace | RegexOptions.CultureInvariant)]
+    private static partial Regex AsciiAddress();
 
     /// <summary>A real address of any kind with something strange put in somewhere.</summary>
     private static Gen<string> Mutation() => Gen.Select(
