@@ -67,11 +67,13 @@ internal sealed record SignUp(
 }
 
 /// <summary>A sign-up as it lies in the database.</summary>
-internal sealed record SignUpRow(Guid SubscriberId, Guid SignUpId, string Status, byte[]? Details, int Attempts, DateTimeOffset ReceivedAt)
+internal sealed record SignUpRow(Guid SubscriberId, Guid SignUpId, string Status, byte[]? Details, int Attempts, DateTimeOffset ReceivedAt) : IQueuedRow
 {
     public const string Columns = "subscriber_id, sign_up_id, status::text, details, attempts, received_at";
 
     public SubscriberId Subscriber => new(SubscriberId);
+
+    Guid IQueuedRow.Id => SignUpId;
 }
 
 /// <summary>The sign-ups that were received. Everything in them that is personal is sealed.</summary>

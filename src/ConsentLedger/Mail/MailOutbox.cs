@@ -1,6 +1,5 @@
 using System.Text;
 using System.Text.Json;
-using System.Threading.Channels;
 using ConsentLedger.Database;
 using ConsentLedger.Ledger;
 using ConsentLedger.Security;
@@ -25,7 +24,7 @@ public sealed class MailOutbox(NpgsqlDataSource database, Sealer sealer, Subscri
 
     private const string Table = "mail_outbox";
 
-    private readonly Channel<bool> woken = System.Threading.Channels.Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly WakeUp wakeUp = new(clock);
 
     /// <summary>
     /// Queues a mail in the connection's transaction: it is durable when that commits, and gone when that does not. Call
@@ -80,18 +79,10 @@ public sealed class MailOutbox(NpgsqlDataSource database, Sealer sealer, Subscri
             cancellationToken: cancellation));
 
     /// <summary>Has mails that were committed sent now instead of within seconds.</summary>
-    public void Wake() => woken.Writer.TryWrite(true);
+    public void Wake() => wakeUp.Call();
 
     /// <summary>Waits for <see cref="Wake"/>, or this long.</summary>
-    internal async Task WaitAsync(TimeSpan atMost, CancellationToken cancellation)
-    {
-        using var waiting = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        var called = woken.Reader.WaitToReadAsync(waiting.Token).AsTask();
-        await Task.WhenAny(called, Task.Delay(atMost, clock, waiting.Token));
-        await waiting.CancelAsync();
-        woken.Reader.TryRead(out _);
-        cancellation.ThrowIfCancellationRequested();
-    }
+    internal Task WaitAsync(TimeSpan atMost, CancellationToken cancellation) => wakeUp.WaitAsync(atMost, cancellation);
 
     /// <summary>
     /// Takes mails that are due, for <see cref="Lease"/>: nobody else takes them meanwhile. What a crash leaves of them is

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using System.Threading.Channels;
 using ConsentLedger.Choices;
 using ConsentLedger.Database;
 using ConsentLedger.Ledger;
@@ -23,9 +22,9 @@ namespace ConsentLedger.Preferences;
 /// or in its name; and an objection must not take from somebody the way to see what it did, or to take it back. A stranger
 /// who types in the address again and again causes <see cref="PerDay"/> mails and no more.
 /// </remarks>
-internal sealed partial class LinkRequests(
+internal sealed class LinkRequests(
     NpgsqlDataSource database, Sealer sealer, LedgerStore ledger, MailOutbox outbox, Organisation organisation, PublicUrl publicUrl, KeyRing keys,
-    TimeProvider clock, ILogger<LinkRequests> log) : BackgroundService
+    TimeProvider clock, ILogger<LinkRequests> log) : QueueWorker<LinkRequests.Row>(database, "requests for links", atOnce: 1, clock, log)
 {
     /// <summary>How many such mails a day go to one address.</summary>
     public const int PerDay = 3;
@@ -35,14 +34,9 @@ internal sealed partial class LinkRequests(
     private const string Table = "preference_request";
     private const string MailKind = "preference-link";
     private const string ChangeMailKind = "address-change";
-    private const int MaxDoublings = 7;
-    private static readonly TimeSpan Look = TimeSpan.FromSeconds(5);
 
     // Who has waited a day for a link has asked again.
     private static readonly TimeSpan Kept = TimeSpan.FromDays(1);
-
-    private readonly Channel<bool> woken = System.Threading.Channels.Channel.CreateBounded<bool>(
-        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
 
     /// <summary>
     /// Writes a request down; it is durable when this returns. The same work for everybody, known or not.
@@ -66,7 +60,7 @@ internal sealed partial class LinkRequests(
         await DatabaseResilience.Repeatable.ExecuteAsync(
             async token =>
             {
-                await using var connection = await database.OpenConnectionAsync(token);
+                await using var connection = await Database.OpenConnectionAsync(token);
                 return await connection.ExecuteAsync(new CommandDefinition(
                     """
                     insert into preference_request (subscriber_id, request_id, details, next_attempt_at, requested_at)
@@ -77,92 +71,51 @@ internal sealed partial class LinkRequests(
                     cancellationToken: token));
             },
             cancellation);
-        woken.Writer.TryWrite(true);
+        Wake();
     }
 
     /// <summary>What a request says.</summary>
     public Said Open(Row row) => JsonSerializer.Deserialize<Said>(sealer.Open(row.Details, SealedPlace.Of(Table, row.SubscriberId, row.RequestId)))!;
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        while (!stoppingToken.IsCancellationRequested)
-        {
-            try
-            {
-                while (await LookIntoNextAsync(stoppingToken))
-                {
-                    // Until there is none left.
-                }
-            }
-            catch (NpgsqlException away) when (DatabaseResilience.IsAway(away))
-            {
-                LogAway(away.GetType().Name, away.SqlState);
-            }
-            catch (Exception defect) when (defect is not OperationCanceledException)
-            {
-                LogDefect(defect);
-            }
+    /// <inheritdoc />
+    protected override Task<Row?> TakeAsync(NpgsqlConnection connection, CancellationToken cancellation) =>
+        connection.QuerySingleOrDefaultAsync<Row?>(new CommandDefinition(
+            $"""
+            select {Columns} from preference_request
+            where next_attempt_at <= @now
+            order by next_attempt_at, request_id
+            limit 1
+            for update skip locked
+            """,
+            new { now = Now },
+            cancellationToken: cancellation));
 
-            using var waiting = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
-            await Task.WhenAny(woken.Reader.WaitToReadAsync(waiting.Token).AsTask(), Task.Delay(Look, clock, waiting.Token));
-            await waiting.CancelAsync();
-            woken.Reader.TryRead(out _);
+    /// <inheritdoc />
+    protected override async Task WorkOffAsync(NpgsqlConnection connection, Row row, CancellationToken cancellation)
+    {
+        if (row.RequestedAt + Kept > Now && Open(row) is { ChangeOf: not null } change)
+        {
+            await LookIntoChangeAsync(connection, row, change, cancellation);
+        }
+        else
+        {
+            await LookIntoAsync(connection, row, cancellation);
+            await DeleteAsync(connection, row, cancellation);
         }
     }
 
-    private async Task<bool> LookIntoNextAsync(CancellationToken cancellation)
-    {
-        await using var connection = await database.OpenConnectionAsync(cancellation);
-        Row? row;
-        await using (var transaction = await connection.BeginTransactionAsync(cancellation))
-        {
-            row = await connection.QuerySingleOrDefaultAsync<Row?>(new CommandDefinition(
-                $"""
-                select {Columns} from preference_request
-                where next_attempt_at <= @now
-                order by next_attempt_at, request_id
-                limit 1
-                for update skip locked
-                """,
-                new { now = Now },
-                cancellationToken: cancellation));
-            if (row is null)
-            {
-                return false;
-            }
+    /// <inheritdoc />
+    protected override void Committed() => outbox.Wake();
 
-            try
-            {
-                if (row.RequestedAt + Kept > Now && Open(row) is { ChangeOf: not null } change)
-                {
-                    await LookIntoChangeAsync(connection, row, change, cancellation);
-                }
-                else
-                {
-                    await LookIntoAsync(connection, row, cancellation);
-                    await DeleteAsync(connection, row, cancellation);
-                }
-
-                await transaction.CommitAsync(cancellation);
-                outbox.Wake();
-                return true;
-            }
-            catch (Exception fault) when (fault is not OperationCanceledException && fault is not NpgsqlException { IsTransient: true })
-            {
-                LogPutOff(row.RequestId, fault);
-            }
-        }
-
-        // One that can't be looked into must not stand in the way of the others.
-        await connection.ExecuteAsync(new CommandDefinition(
+    /// <inheritdoc />
+    protected override Task PutOffAsync(NpgsqlConnection connection, Row row, DateTimeOffset until, CancellationToken cancellation) =>
+        connection.ExecuteAsync(new CommandDefinition(
             """
-            update preference_request set attempts = attempts + 1, next_attempt_at = @next where subscriber_id = @SubscriberId and request_id = @RequestId;
+            update preference_request set attempts = attempts + 1, next_attempt_at = @until where subscriber_id = @SubscriberId and request_id = @RequestId;
             delete from preference_request where subscriber_id = @SubscriberId and request_id = @RequestId and requested_at < @outlived
             """,
-            new { next = Now.AddMinutes(Math.Pow(2, Math.Min(row.Attempts, MaxDoublings))), outlived = Now - Kept, row.SubscriberId, row.RequestId },
+            new { until, outlived = Now - Kept, row.SubscriberId, row.RequestId },
             cancellationToken: cancellation));
-        return true;
-    }
 
     private async Task LookIntoAsync(NpgsqlConnection connection, Row row, CancellationToken cancellation)
     {
@@ -184,7 +137,7 @@ internal sealed partial class LinkRequests(
         if ((known is not null || states.Count > 0) && recipient is { Kind: AddressKind.Email } && !facets.IsSuppressed && !facets.IsRestricted
             && await MailOutbox.CountAsync(connection, subscriber, [MailKind], Now.AddDays(-1), cancellation) < PerDay)
         {
-            await outbox.EnqueueAsync(connection, Write(PreferenceToken.For(subscriber, clock.GetUtcNow()), recipient, details.Language), cancellation);
+            await outbox.EnqueueAsync(connection, Write(PreferenceToken.For(subscriber, Now), recipient, details.Language), cancellation);
         }
     }
 
@@ -211,7 +164,7 @@ internal sealed partial class LinkRequests(
     /// <summary>The request that a link names, while it is kept.</summary>
     public async Task<Row?> FindAsync(AddressChangeToken link, CancellationToken cancellation)
     {
-        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var connection = await Database.OpenConnectionAsync(cancellation);
         return await connection.QuerySingleOrDefaultAsync<Row?>(new CommandDefinition(
             $"select {Columns} from preference_request where subscriber_id = @Value and request_id = @Request",
             new { link.Subscriber.Value, link.Request },
@@ -221,7 +174,7 @@ internal sealed partial class LinkRequests(
     /// <summary>Forgets a request.</summary>
     public async Task DeleteAsync(Row row, CancellationToken cancellation)
     {
-        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var connection = await Database.OpenConnectionAsync(cancellation);
         await DeleteAsync(connection, row, cancellation);
     }
 
@@ -256,19 +209,12 @@ internal sealed partial class LinkRequests(
             .To(recipient, MailKind, texts.With("mail.preferences.subject", ("organisation", name)));
     }
 
-    private DateTimeOffset Now => Instant.Of(clock.GetUtcNow());
-
-    [LoggerMessage(LogLevel.Warning, "Requests for links wait, because the ledger can't be asked: {Type} {SqlState}")]
-    private partial void LogAway(string type, string? sqlState);
-
-    [LoggerMessage(LogLevel.Error, "Request {Request} for a link met a defect and is looked into again later")]
-    private partial void LogPutOff(Guid request, Exception defect);
-
-    [LoggerMessage(LogLevel.Error, "Looking into requests for links met a defect and goes on")]
-    private partial void LogDefect(Exception defect);
-
     /// <summary>What is sealed of a request.</summary>
     internal sealed record Said(string? Typed, string Language, Guid? ChangeOf = null);
 
-    internal sealed record Row(Guid SubscriberId, Guid RequestId, byte[] Details, int Attempts, DateTimeOffset RequestedAt);
+    /// <summary>A request as it lies in the database.</summary>
+    internal sealed record Row(Guid SubscriberId, Guid RequestId, byte[] Details, int Attempts, DateTimeOffset RequestedAt) : IQueuedRow
+    {
+        Guid IQueuedRow.Id => RequestId;
+    }
 }

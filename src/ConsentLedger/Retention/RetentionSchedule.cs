@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using ConsentLedger.Database;
 using Npgsql;
 using Polly;
@@ -15,7 +14,7 @@ public sealed partial class RetentionSchedule : BackgroundService
 {
     private static readonly TimeSpan Look = TimeSpan.FromMinutes(1);
 
-    private readonly Channel<bool> woken = Channel.CreateBounded<bool>(new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+    private readonly WakeUp wakeUp;
     private readonly RetentionOptions options;
     private readonly RetentionRunner runner;
     private readonly PurgeRuns runs;
@@ -32,6 +31,7 @@ public sealed partial class RetentionSchedule : BackgroundService
         this.runs = runs;
         this.clock = clock;
         this.log = log;
+        wakeUp = new WakeUp(clock);
         untilItIsBack = new ResiliencePipelineBuilder { TimeProvider = clock }
             .AddRetry(new RetryStrategyOptions
             {
@@ -55,7 +55,7 @@ public sealed partial class RetentionSchedule : BackgroundService
     }
 
     /// <summary>Looks for an open run now instead of within a minute.</summary>
-    public void Wake() => woken.Writer.TryWrite(true);
+    public void Wake() => wakeUp.Call();
 
     /// <inheritdoc />
     public override Task StartAsync(CancellationToken cancellationToken)
@@ -80,7 +80,11 @@ public sealed partial class RetentionSchedule : BackgroundService
                         await runner.WorkOffAsync(progress: null, token);
                     },
                     stoppingToken);
-                await WaitAsync(stoppingToken);
+                var wait = next - clock.GetUtcNow() is { } untilNext && untilNext < Look ? untilNext : Look;
+                if (wait > TimeSpan.Zero)
+                {
+                    await wakeUp.WaitAsync(wait, stoppingToken);
+                }
             }
             catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
             {
@@ -110,26 +114,6 @@ public sealed partial class RetentionSchedule : BackgroundService
             // However long the clock leapt, one run takes all that is due.
             await runs.RequestScheduledAsync(options.Schedule!.GetPreviousOccurrence(now, TimeZoneInfo.Utc, inclusive: true)!.Value, cancellation);
             next = NextAfter(now);
-        }
-    }
-
-    private async Task WaitAsync(CancellationToken cancellation)
-    {
-        var until = next - clock.GetUtcNow() is { } wait && wait < Look ? wait : Look;
-        if (until <= TimeSpan.Zero || woken.Reader.TryRead(out _))
-        {
-            return;
-        }
-
-        using var time = new CancellationTokenSource(until, clock);
-        using var either = CancellationTokenSource.CreateLinkedTokenSource(time.Token, cancellation);
-        try
-        {
-            await woken.Reader.ReadAsync(either.Token);
-        }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
-        {
-            // It is time.
         }
     }
 

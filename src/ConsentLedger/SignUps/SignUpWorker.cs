@@ -1,4 +1,3 @@
-using System.Threading.Channels;
 using ConsentLedger.Choices;
 using ConsentLedger.Database;
 using ConsentLedger.Ledger;
@@ -10,9 +9,9 @@ using Npgsql;
 namespace ConsentLedger.SignUps;
 
 /// <summary>
-/// Looks into sign-ups after they were answered: at once when woken, and within seconds where another instance received
-/// them or has gone. Each is one transaction: its events, its mail and its own row are durable together, and a crash
-/// leaves the sign-up as it was received, for the next look.
+/// Looks into sign-ups after they were answered, several at once. Each is one transaction: its events, its mail and its own
+/// row are durable together, and a crash leaves the sign-up as it was received. Those of one address are looked into one
+/// after the other, in the order they came in.
 /// </summary>
 /// <remarks>
 /// Nobody is written to who is suppressed, restricted or has objected. Who may be written to already is told so, and no
@@ -20,97 +19,53 @@ namespace ConsentLedger.SignUps;
 /// where the purpose asks for no confirmation, because a stranger may have filled in the form; so does whoever has not
 /// answered a request yet, because that may have been made over a refusal.
 /// </remarks>
-internal sealed partial class SignUpWorker(
+internal sealed class SignUpWorker(
     NpgsqlDataSource database, SignUpStore store, SignUpMails mails, OfferCatalogue offers, PurposeCatalogue purposes, LedgerStore ledger,
-    SubscriberIds subscribers, TimeProvider clock, ILogger<SignUpWorker> log) : BackgroundService
+    SubscriberIds subscribers, TimeProvider clock, ILogger<SignUpWorker> log) : QueueWorker<SignUpRow>(database, "sign-ups", AtOnce, clock, log)
 {
     /// <summary>How long a sign-up is kept here; what came of it is in the ledger.</summary>
     public static readonly TimeSpan Kept = TimeSpan.FromDays(30);
 
-    private static readonly TimeSpan Look = TimeSpan.FromSeconds(5);
+    // Each has a connection, and another for what it reads besides.
+    private const int AtOnce = 4;
     private static readonly TimeSpan Cleanup = TimeSpan.FromHours(1);
-    private const int MaxDoublings = 7;
-
-    private readonly Channel<bool> woken = System.Threading.Channels.Channel.CreateBounded<bool>(
-        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
 
     private DateTimeOffset nextCleanup;
 
-    /// <summary>Has what was received looked into now instead of within seconds.</summary>
-    public void Wake() => woken.Writer.TryWrite(true);
-
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
-    {
-        while (!stoppingToken.IsCancellationRequested)
-        {
-            try
-            {
-                while (await LookIntoNextAsync(stoppingToken))
-                {
-                    // Until there is none left.
-                }
-
-                await CleanUpAsync(stoppingToken);
-            }
-            catch (NpgsqlException away) when (DatabaseResilience.IsAway(away))
-            {
-                LogAway(away.GetType().Name, away.SqlState);
-            }
-            catch (Exception defect) when (defect is not OperationCanceledException)
-            {
-                LogDefect(defect);
-            }
-
-            using var waiting = CancellationTokenSource.CreateLinkedTokenSource(stoppingToken);
-            await Task.WhenAny(woken.Reader.WaitToReadAsync(waiting.Token).AsTask(), Task.Delay(Look, clock, waiting.Token));
-            await waiting.CancelAsync();
-            woken.Reader.TryRead(out _);
-        }
-    }
-
-    private async Task<bool> LookIntoNextAsync(CancellationToken cancellation)
-    {
-        await using var connection = await database.OpenConnectionAsync(cancellation);
-        SignUpRow? row;
-        await using (var transaction = await connection.BeginTransactionAsync(cancellation))
-        {
-            row = await connection.QuerySingleOrDefaultAsync<SignUpRow?>(new CommandDefinition(
-                $"""
-                select {SignUpRow.Columns} from sign_up
-                where status = 'received' and next_attempt_at <= @now
-                order by next_attempt_at, sign_up_id
-                limit 1
-                for update skip locked
-                """,
-                new { now = Now },
-                cancellationToken: cancellation));
-            if (row is null)
-            {
-                return false;
-            }
-
-            try
-            {
-                await LookIntoAsync(connection, row, cancellation);
-                await transaction.CommitAsync(cancellation);
-                mails.Wake();
-                return true;
-            }
-            catch (Exception fault) when (fault is not OperationCanceledException && fault is not NpgsqlException { IsTransient: true })
-            {
-                LogPutOff(row.SignUpId, fault);
-            }
-        }
-
-        // One that can't be looked into must not stand in the way of the others.
-        await connection.ExecuteAsync(new CommandDefinition(
-            "update sign_up set attempts = attempts + 1, next_attempt_at = @next where subscriber_id = @SubscriberId and sign_up_id = @SignUpId",
-            new { next = Now.AddMinutes(Math.Pow(2, Math.Min(row.Attempts, MaxDoublings))), row.SubscriberId, row.SignUpId },
+    /// <inheritdoc />
+    /// <remarks>
+    /// Whether one came before it is looked up by the primary key, whatever the statistics say: while a table grows they
+    /// are wrong, and then each would be compared with all that wait.
+    /// </remarks>
+    protected override Task<SignUpRow?> TakeAsync(NpgsqlConnection connection, CancellationToken cancellation) =>
+        connection.QuerySingleOrDefaultAsync<SignUpRow?>(new CommandDefinition(
+            $"""
+            select {SignUpRow.Columns} from sign_up
+            where status = 'received' and next_attempt_at <= @now and not exists (
+                select from sign_up before
+                where before.subscriber_id = sign_up.subscriber_id and before.status::text = 'received'
+                    and (before.next_attempt_at, before.sign_up_id) < (sign_up.next_attempt_at, sign_up.sign_up_id)
+                offset 0
+            )
+            order by next_attempt_at, sign_up_id
+            limit 1
+            for update skip locked
+            """,
+            new { now = Now },
             cancellationToken: cancellation));
-        return true;
-    }
 
-    private async Task LookIntoAsync(NpgsqlConnection connection, SignUpRow row, CancellationToken cancellation)
+    /// <inheritdoc />
+    protected override void Committed() => mails.Wake();
+
+    /// <inheritdoc />
+    protected override Task PutOffAsync(NpgsqlConnection connection, SignUpRow row, DateTimeOffset until, CancellationToken cancellation) =>
+        connection.ExecuteAsync(new CommandDefinition(
+            "update sign_up set attempts = attempts + 1, next_attempt_at = @until where subscriber_id = @SubscriberId and sign_up_id = @SignUpId",
+            new { until, row.SubscriberId, row.SignUpId },
+            cancellationToken: cancellation));
+
+    /// <inheritdoc />
+    protected override async Task WorkOffAsync(NpgsqlConnection connection, SignUpRow row, CancellationToken cancellation)
     {
         var signUp = store.Open(row);
         var now = Now;
@@ -137,7 +92,7 @@ internal sealed partial class SignUpWorker(
 
         await AppendAsync(connection, row, signUp, EventKind.Given, direct, now, cancellation);
         var mayWrite = (asked.Count > 0 || (had.Count > 0 && direct.Count == 0)) && await mails.MayWriteAsync(connection, recipient, cancellation)
-            && !await IsBarredAsync(recipient, cancellation);
+            && (signUp.Guardian is null || !await IsBarredAsync(recipient, cancellation));
         if (mayWrite && asked.Count > 0)
         {
             await AppendAsync(connection, row, signUp, EventKind.Requested, asked, now, cancellation);
@@ -185,28 +140,18 @@ internal sealed partial class SignUpWorker(
         }
     }
 
-    private async Task CleanUpAsync(CancellationToken cancellation)
+    /// <inheritdoc />
+    protected override async Task CleanUpAsync(CancellationToken cancellation)
     {
         if (Now < nextCleanup)
         {
             return;
         }
 
-        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var connection = await Database.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(new CommandDefinition(
             "delete from sign_up where received_at < @outlived", new { outlived = Now - Kept }, cancellationToken: cancellation));
         await Challenges.DeleteOutlivedAsync(connection, Now, cancellation);
         nextCleanup = Now + Cleanup;
     }
-
-    private DateTimeOffset Now => Instant.Of(clock.GetUtcNow());
-
-    [LoggerMessage(LogLevel.Warning, "Sign-ups wait, because the ledger can't be asked: {Type} {SqlState}")]
-    private partial void LogAway(string type, string? sqlState);
-
-    [LoggerMessage(LogLevel.Error, "Sign-up {SignUp} met a defect and is looked into again later")]
-    private partial void LogPutOff(Guid signUp, Exception defect);
-
-    [LoggerMessage(LogLevel.Error, "Looking into sign-ups met a defect and goes on")]
-    private partial void LogDefect(Exception defect);
 }

@@ -6,6 +6,7 @@ using ConsentLedger.Tests.Hosting;
 using ConsentLedger.Tests.Mail;
 using ConsentLedger.Tests.Unsubscribe;
 using MimeKit;
+using Npgsql;
 
 namespace ConsentLedger.Tests.SignUps;
 
@@ -403,6 +404,31 @@ public sealed class SignUpTests(TestDatabase databases)
         refused.StatusCode.ShouldBe(HttpStatusCode.TooManyRequests);
         refused.Headers.RetryAfter!.Delta!.Value.TotalSeconds.ShouldBeInRange(1, 60);
         refused.Headers.GetValues("RateLimit-Policy").ShouldBe(["\"network\";q=2;w=60"]);
+    }
+
+    [Fact]
+    public async Task Those_of_one_address_are_looked_into_in_their_order_and_nobody_else_waits_for_them()
+    {
+        using var sink = SmtpSink.Start();
+        await using var service = await SignUpScene.StartAsync(databases, sink);
+        await using var holder = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(service.ConnectionString) { Pooling = false }.ConnectionString);
+        await holder.OpenAsync(TestContext.Current.CancellationToken);
+        await using var hold = new NpgsqlCommand($"select pg_advisory_lock({BitConverter.ToInt64(service.IdOf(SignUpScene.Ada).Value.ToByteArray())})", holder);
+        await hold.ExecuteNonQueryAsync(TestContext.Current.CancellationToken);
+        for (var i = 0; i < 5; i++)
+        {
+            await service.SignUpAsync();
+            service.Clock.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        await service.SignUpAsync("other@example.org");
+        (await sink.MailAsync()).To.ToString().ShouldBe("other@example.org");
+        (await service.KindsAsync()).ShouldBeEmpty();
+        await holder.CloseAsync();
+
+        // Three get a mail: those that came first.
+        await service.SettledAsync();
+        (await service.HistoryAsync()).Select(one => one.OccurredAt).ShouldBe([TestService.Start.AddSeconds(2), TestService.Start.AddSeconds(1), TestService.Start]);
     }
 
     [Fact]
