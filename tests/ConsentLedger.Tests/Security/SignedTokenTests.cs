@@ -1,6 +1,7 @@
 using System.Buffers.Text;
 using ConsentLedger.Choices;
 using ConsentLedger.Ledger;
+using ConsentLedger.Preferences;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
@@ -79,6 +80,12 @@ public sealed class SignedTokenTests
         left.ShouldBe(unsubscribe);
         ConfirmToken.TryVerify("AQFbHXw-LwpMfY5pGis8TV5vAZMvXgAAcACAAAAAAAAAAWtJ0gBx-hTpMOI5VTmWhpM8mBtk", keys, out var right).ShouldBeTrue();
         right.ShouldBe(confirm);
+
+        var move = new AddressChangeToken(subscriber, confirm.SignUp, confirm.ExpiresAt);
+        move.Sign(keys).ShouldBe("AQFbHXw-LwpMfY5pGis8TV5vAZMvXgAAcACAAAAAAAAAAWtJ0gDTS7BVvRmmMKZJ1r0eA095");
+        AddressChangeToken.TryVerify(move.Sign(keys), keys, out var moved).ShouldBeTrue();
+        moved.ShouldBe(move);
+        ConfirmToken.TryVerify(move.Sign(keys), keys, out _).ShouldBeFalse();
     }
 
     private static string Sign((string Kind, byte[] Content) one) => SignedToken.Sign(System.Text.Encoding.ASCII.GetBytes(one.Kind), one.Content, Keys);
