@@ -52,7 +52,7 @@ public sealed partial class SuiteLogTests(TestDatabase databases)
     [InlineData("GET /u/AQEAAAABAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0e", true)]
     [InlineData("Password=hush", true)]
     [InlineData("a…@…", false)]
-    [InlineData("PostgreSQL 15 (embedded, /tmp/consentledger-tests-x/postgres-15, port 5432)", false)]
+    [InlineData("PostgreSQL 15 (embedded, /var/lib/consentledger/postgres-15, port 5432)", false)]
     [InlineData("Now listening on: http://127.0.0.1:40001", false)]
     [InlineData("   at ConsentLedger.Ledger.LedgerStore.AppendAsync(ConsentEvent event, Address address, CancellationToken cancellation)", false)]
     [InlineData("System.Runtime.CompilerServices.AsyncTaskMethodBuilder`1.AsyncStateMachineBox", false)]

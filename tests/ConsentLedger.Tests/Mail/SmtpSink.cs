@@ -5,6 +5,7 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text;
+using ConsentLedger.Tests.Hosting;
 using MimeKit;
 
 namespace ConsentLedger.Tests.Mail;
@@ -52,7 +53,7 @@ internal sealed class SmtpSink : IDisposable
     /// <summary>Starts one, on a free port or a given one.</summary>
     public static SmtpSink Start(int port = 0, X509Certificate2? certificate = null) => new(port, certificate);
 
-    /// <summary>A certificate for this machine that nobody trusts unless told to.</summary>
+    /// <summary>A certificate for this machine that nobody trusts unless told to; it is good whatever the time is.</summary>
     public static X509Certificate2 MakeCertificate(string host = "localhost")
     {
         using var key = RSA.Create(2048);
@@ -61,8 +62,7 @@ internal sealed class SmtpSink : IDisposable
         names.AddDnsName(host);
         request.CertificateExtensions.Add(names.Build());
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
-        var now = DateTimeOffset.UtcNow;
-        using var made = request.CreateSelfSigned(now.AddDays(-1), now.AddDays(1));
+        using var made = request.CreateSelfSigned(TestService.Start.AddYears(-50), TestService.Start.AddYears(50));
         return X509CertificateLoader.LoadPkcs12(made.Export(X509ContentType.Pfx), null);
     }
 

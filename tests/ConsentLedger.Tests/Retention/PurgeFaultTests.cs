@@ -42,7 +42,7 @@ public sealed class PurgeFaultTests(TestDatabase databases)
         await PurgeRunTests.SceneAsync(service);
         var preview = (await service.GetAsync("/v1/retention/preview").ReadAsync())["items"]!.AsArray();
         var dry = await service.PurgeAsync(dryRun: true);
-        await InjectAsync(service, table, operation, occasion);
+        await service.BreakAsync(table, operation, occasion);
 
         var run = await service.PostAsync("/v1/retention/runs", new JsonObject()).ReadAsync(HttpStatusCode.Accepted);
         await CrashedAsync(service, occasion);
@@ -88,30 +88,11 @@ public sealed class PurgeFaultTests(TestDatabase databases)
     private static void SmallBatches(Microsoft.AspNetCore.Builder.WebApplicationBuilder builder) =>
         builder.Configuration["ConsentLedger:Retention:BatchSize"] = "2";
 
-    private static async Task InjectAsync(TestService service, string table, string operation, int occasion)
-    {
-        await service.SqlAsync(
-            $"""
-            create sequence fault_count;
-            create function fault() returns trigger language plpgsql security definer set search_path = consentledger as $$
-            begin
-                if nextval('fault_count') = {occasion} then
-                    perform pg_terminate_backend(pg_backend_pid());
-                    perform pg_sleep(10);
-                end if;
-                return null;
-            end $$;
-            """);
-        await service.SqlAsync(operation == "commit"
-            ? $"create constraint trigger fault after insert or update on {table} deferrable initially deferred for each row execute function fault()"
-            : $"create trigger fault after {operation} on {table} for each statement execute function fault()");
-    }
-
     /// <summary>Waits until the fault has struck and the session that led is gone; another fault does not follow.</summary>
     private static async Task CrashedAsync(TestService service, int occasion)
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        while ((long)(await service.SqlAsync("select case when is_called then last_value else 0 end from fault_count"))! < occasion
+        while (await service.OccasionsAsync() < occasion
             || await service.CountAsync("pg_locks", "locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())") > 0)
         {
             await Task.Delay(5, deadline.Token);

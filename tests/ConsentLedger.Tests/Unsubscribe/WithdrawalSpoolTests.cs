@@ -78,14 +78,9 @@ public sealed class WithdrawalSpoolTests(TestDatabase databases) : IDisposable
     [Fact]
     public async Task A_crash_between_applying_and_removing_makes_no_second_event_even_after_a_new_consent()
     {
-        var first = await SceneAsync([UnsubscribeScene.Ada]);
-        var link = await first.LinkAsync();
-        await first.CutDatabaseAsync(databases);
-        (await first.PostFormAsync(link)).StatusCode.ShouldBe(HttpStatusCode.OK);
-        await first.DisposeAsync();
+        var first = await LeftBehindAsync();
         var record = Directory.GetFiles(Spool).Single();
         var content = await File.ReadAllBytesAsync(record, TestContext.Current.CancellationToken);
-        await first.JoinDatabaseAsync(databases);
         var second = await RestartAsync(first);
         await AppliedAsync();
 
@@ -103,12 +98,7 @@ public sealed class WithdrawalSpoolTests(TestDatabase databases) : IDisposable
     [Fact]
     public async Task A_consent_that_was_given_after_a_kept_withdrawal_stands()
     {
-        var first = await SceneAsync([UnsubscribeScene.Ada]);
-        var link = await first.LinkAsync();
-        await first.CutDatabaseAsync(databases);
-        (await first.PostFormAsync(link)).StatusCode.ShouldBe(HttpStatusCode.OK);
-        await first.DisposeAsync();
-        await first.JoinDatabaseAsync(databases);
+        var first = await LeftBehindAsync();
         await using (var other = await TestService.StartAsync(first.ConnectionString, first.Keys, first.Clock))
         {
             other.Clock.Advance(TimeSpan.FromHours(2));
@@ -125,12 +115,7 @@ public sealed class WithdrawalSpoolTests(TestDatabase databases) : IDisposable
     [Fact]
     public async Task A_torn_record_is_put_aside_and_keeps_no_other_waiting()
     {
-        var first = await SceneAsync([UnsubscribeScene.Ada]);
-        var link = await first.LinkAsync();
-        await first.CutDatabaseAsync(databases);
-        (await first.PostFormAsync(link)).StatusCode.ShouldBe(HttpStatusCode.OK);
-        await first.DisposeAsync();
-        await first.JoinDatabaseAsync(databases);
+        var first = await LeftBehindAsync();
         var whole = await File.ReadAllBytesAsync(Directory.GetFiles(Spool).Single(), TestContext.Current.CancellationToken);
         await File.WriteAllBytesAsync(Path.Combine(Spool, $"{Guid.Empty}.withdrawal"), whole[..^5], TestContext.Current.CancellationToken);
         await File.WriteAllBytesAsync(Path.Combine(Spool, $"{Guid.AllBitsSet}.withdrawal"), [], TestContext.Current.CancellationToken);
@@ -157,6 +142,18 @@ public sealed class WithdrawalSpoolTests(TestDatabase databases) : IDisposable
             await service.ConsentAsync(LastYear, person);
         }
 
+        return service;
+    }
+
+    /// <summary>A service that ended with Ada's withdrawal on its disk; the database is back since.</summary>
+    private async Task<TestService> LeftBehindAsync()
+    {
+        var service = await SceneAsync([UnsubscribeScene.Ada]);
+        var link = await service.LinkAsync();
+        await service.CutDatabaseAsync(databases);
+        (await service.PostFormAsync(link)).StatusCode.ShouldBe(HttpStatusCode.OK);
+        await service.DisposeAsync();
+        await service.JoinDatabaseAsync(databases);
         return service;
     }
 
