@@ -346,7 +346,7 @@ create table purge_record (
     purged_at timestamp with time zone not null,
     constraint purge_record_pk PRIMARY KEY (subscriber_id, run_id, event_id, rule)
 );
-CREATE INDEX purge_record_by_run ON consentledger.purge_record USING btree (run_id, subscriber_id);
+CREATE INDEX purge_record_by_run ON consentledger.purge_record USING brin (run_id) WITH (pages_per_range='16', autosummarize='on');
 comment on table purge_record is 'One row for everything deleted: an event with the evidence that lay with it, evidence alone (rule evidence), or a sealed address.';
 comment on column purge_record.event_id is 'The event; all zero for an address (rule address), which has neither purpose nor kind.';
 grant insert, select on purge_record to consentledger_purge;

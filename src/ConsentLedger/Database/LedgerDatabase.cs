@@ -25,6 +25,9 @@ public sealed class LedgerDatabase : IAsyncDisposable
     /// </summary>
     private const string AtOnce = "-c lock_timeout=50ms";
 
+    /// <summary>A batch is of a thousand: a plan that was made for a few would compare each with each.</summary>
+    private const string ForManyAtOnce = "-c plan_cache_mode=force_custom_plan -c jit=off";
+
     private readonly string connectionString;
     private readonly NpgsqlDataSource owner;
     private readonly NpgsqlDataSource session;
@@ -77,7 +80,7 @@ public sealed class LedgerDatabase : IAsyncDisposable
     /// A single connection as the purge role, which deletes under the advisory lock that it holds itself: if it dies, the
     /// lock and what was under way go together. It is not pooled.
     /// </summary>
-    public NpgsqlConnection OpenPurgeSession() => new(Unpooled("consentledger_purge"));
+    public NpgsqlConnection OpenPurgeSession() => new(Unpooled("consentledger_purge", ForManyAtOnce));
 
     /// <summary>A single connection as the login itself, before there are roles. It is not pooled.</summary>
     public NpgsqlConnection OpenAsLogin() => login.CreateConnection();
@@ -98,8 +101,8 @@ public sealed class LedgerDatabase : IAsyncDisposable
     private static NpgsqlDataSource Open(string name, string connectionString) =>
         new NpgsqlDataSourceBuilder(connectionString) { Name = name }.Build();
 
-    internal string Unpooled(string? role) =>
-        new NpgsqlConnectionStringBuilder(ForRole(role, connections: 1)) { Pooling = false }.ConnectionString;
+    internal string Unpooled(string? role, string? more = null) =>
+        new NpgsqlConnectionStringBuilder(ForRole(role, connections: 1, more)) { Pooling = false }.ConnectionString;
 
     // Times are UTC and intervals ISO 8601 on every session, whatever the server's or the login's settings say.
     private string ForRole(string? role, int connections, string? more = null)

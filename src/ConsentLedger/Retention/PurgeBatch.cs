@@ -5,13 +5,14 @@ using Npgsql;
 namespace ConsentLedger.Retention;
 
 /// <summary>
-/// One batch of one rule: a short transaction as consentledger_purge. The states it is about are locked first, so that
-/// an append for one of them is either seen by everything that follows or waits, survives, and is compared with the
-/// state this leaves. Who locks states locks nothing before; what somebody else has locked is left for the next run. So
-/// nobody waits for two things, and there is no deadlock. A check is a plain read and waits for nothing.
+/// One batch of one rule: a short transaction as consentledger_purge. The states it is about are locked first, then the
+/// rows of the addresses, so that an append for one of them is either seen by everything that follows or waits, survives,
+/// and is compared with the state this leaves. Who locks states locks nothing before; what somebody else has locked, a
+/// state or an address, is left for the next run. So nobody waits for two things, and there is no deadlock. A check is a
+/// plain read and waits for nothing.
 ///
-/// What is deleted, its purge records, the suppressions that stay and the run's counter commit together: a crash leaves
-/// the whole batch or nothing of it.
+/// What is deleted, the addresses of those of whom no event is left, the purge records, the suppressions that stay and the
+/// run's counters commit together: a crash leaves the whole batch or nothing of it.
 /// </summary>
 internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTimeOffset now, int size)
 {
@@ -23,22 +24,24 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
             where restriction.subscriber_id = state.subscriber_id and restriction.purpose_id = -2 and restriction.kind = 'restricted')
         """;
 
+    /// <summary>The event that the state is by, if it says no more than a suppression of that event would.</summary>
+    private const string StandsBy = "case when state.expires_at is null then state.event_id end as stands_by";
+
     private const string LockEnded = $"""
-        select state.subscriber_id, state.occurred_at
+        select state.subscriber_id, state.occurred_at, {StandsBy}
         from consent_state state join purpose using (purpose_id)
         where state.purpose_id = @purpose and state.subscriber_id > @afterSubscriber
             and {RuleSql.EndedDue} <= @now
             and exists (
                 select from consent_event event
                 where event.subscriber_id = state.subscriber_id and event.purpose_id = state.purpose_id)
-            and {NotHeld}
         order by state.subscriber_id
         limit @size
         for update of state skip locked
         """;
 
     private const string LockLapsed = $"""
-        select state.subscriber_id, {RuleSql.LapsedAt} as occurred_at
+        select state.subscriber_id, {RuleSql.LapsedAt} as occurred_at, {StandsBy}
         from consent_state state join purpose using (purpose_id)
         where state.purpose_id = @purpose and state.purpose_id > 0 and state.kind in {RuleSql.LapsedKinds}
             and ({RuleSql.LapsedAt}, state.subscriber_id) > (@afterTime, @afterSubscriber)
@@ -47,7 +50,6 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
             and exists (
                 select from consent_event event
                 where event.subscriber_id = state.subscriber_id and event.purpose_id = state.purpose_id)
-            and {NotHeld}
         order by {RuleSql.LapsedAt}, state.subscriber_id
         limit @size
         for update of state skip locked
@@ -60,7 +62,6 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
             and (state.occurred_at, state.subscriber_id) > (@afterTime, @afterSubscriber)
             and state.occurred_at <= @now - (select retention_pending from purpose where purpose_id = @purpose) + {RuleSql.Slack}
             and {RuleSql.PendingDue} <= @now
-            and {NotHeld}
         order by state.occurred_at, state.subscriber_id
         limit @size
         for update of state skip locked
@@ -74,7 +75,6 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
                 select from consent_event event
                 where event.subscriber_id = state.subscriber_id and event.purpose_id = state.purpose_id
                     and event.purpose_id <= 0 and {RuleSql.FacetsDue} <= @now)
-            and {NotHeld}
         order by state.subscriber_id
         limit @size
         for update of state skip locked
@@ -87,7 +87,6 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
             and (evidence.occurred_at, evidence.subscriber_id, evidence.event_id) > (@afterTime, @afterSubscriber, @afterEvent)
             and evidence.occurred_at <= @now - (select retention_evidence from purpose where purpose_id = @purpose) + {RuleSql.Slack}
             and {RuleSql.EvidenceDue} <= @now
-            and {NotHeld}
         order by evidence.occurred_at, evidence.subscriber_id, evidence.event_id
         limit @size
         for update of state skip locked
@@ -107,7 +106,7 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
             where subscriber_id = any (@subscribers) and purpose_id = @purpose and kind not in ('requested', 'expired')
             order by subscriber_id, occurred_at desc, kind desc, event_id desc
         ) event
-        where (@purpose > 0 or {RuleSql.FacetsDue} <= @now)
+        where {RuleSql.FacetsDue} <= @now
             and (kind in {RuleSql.KeptKinds}
                 or kind in ('released', 'unrestricted') and exists (
                     select from suppression kept
@@ -115,11 +114,75 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
         on conflict do nothing
         """;
 
-    /// <summary>Deletes events with their evidence and what was sent about them, leaves a record of each, and counts the records.</summary>
-    private const string DeleteEvents = $"""
-        {DeleteOfPairs} true {AndRecord}
+    /// <summary>
+    /// All that was recorded of each pair, with its evidence and what was sent about it; leaves a record of each event, the suppressions by the rule
+    /// of <see cref="KeepSuppression"/>, and the state that these come to; most states are by the very event that is kept,
+    /// and are not touched. Counts the records.
+    /// </summary>
+    private const string DeletePairs = $"""
+        with gone as (
+            delete from consent_event event
+            where event.subscriber_id = any (@subscribers) and event.purpose_id = @purpose
+            returning event.subscriber_id, event.event_id, event.purpose_id, event.kind, event.basis, event.occurred_at
+        ),
+        evidence_gone as (
+            delete from evidence using gone
+            where evidence.subscriber_id = gone.subscriber_id and evidence.event_id = gone.event_id
+        ),
+        reminder_gone as (
+            delete from renewal_reminder reminder using gone
+            where reminder.subscriber_id = gone.subscriber_id and reminder.purpose_id = gone.purpose_id and reminder.event_id = gone.event_id
+        ),
+        recorded as (
+            insert into purge_record (subscriber_id, run_id, event_id, rule, purpose_id, kind, occurred_at, purged_at)
+            select subscriber_id, @runId, event_id, @rule::purge_rule, purpose_id, kind, occurred_at, @now from gone
+            on conflict do nothing
+            returning 1
+        ),
+        refused as materialized (
+            select subscriber_id, kind, basis, occurred_at, event_id
+            from (
+                select distinct on (subscriber_id) subscriber_id, kind, basis, occurred_at, event_id
+                from gone
+                where kind not in ('requested', 'expired')
+                order by subscriber_id, occurred_at desc, kind desc, event_id desc
+            ) newest
+            where kind in {RuleSql.KeptKinds}
+        ),
+        kept as (
+            insert into suppression (subscriber_id, purpose_id, kind, basis, occurred_at, event_id, kept_at)
+            select subscriber_id, @purpose, kind, basis, occurred_at, event_id, @now from refused
+            on conflict do nothing
+        ),
+        rebuilt as materialized (
+            select distinct on (subscriber_id) subscriber_id, kind, basis, occurred_at, event_id
+            from (
+                select subscriber_id, kind, basis, occurred_at, event_id from refused
+                union all
+                select subscriber_id, kind, basis, occurred_at, event_id from suppression
+                where subscriber_id = any (@subscribers) and purpose_id = @purpose
+            ) refusal
+            order by subscriber_id, occurred_at desc, kind desc, event_id desc
+        ),
+        changed as materialized (
+            select subscriber_id, rebuilt.event_id is null as without_refusal
+            from unnest(@subscribers, @standBy) as state (subscriber_id, stands_by) left join rebuilt using (subscriber_id)
+            where rebuilt.event_id is distinct from state.stands_by or state.stands_by is null
+        ),
+        removed as (
+            delete from consent_state state using changed
+            where state.subscriber_id = changed.subscriber_id and state.purpose_id = @purpose and changed.without_refusal
+        ),
+        mended as (
+            update consent_state state
+            set kind = rebuilt.kind, basis = rebuilt.basis, occurred_at = rebuilt.occurred_at, expires_at = null, event_id = rebuilt.event_id
+            from changed join rebuilt using (subscriber_id)
+            where state.subscriber_id = rebuilt.subscriber_id and state.purpose_id = @purpose
+        )
+        select count(*) from recorded
         """;
 
+    /// <summary>Deletes some of the events of a pair with their evidence and what was sent about them, leaves a record of each, and counts the records.</summary>
     private const string DeleteUnanswered = $"""
         {DeleteOfPairs} {RuleSql.Unanswered} {AndRecord}
         """;
@@ -202,18 +265,21 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
         """;
 
     /// <summary>
-    /// Subscribers this run took something from and who have no event left. An append locks the row of the subscriber it
-    /// is for, so one that is on its way is skipped here, or waits and puts the address back.
+    /// Of those whose states are locked, the ones that may go: under no hold that was placed since they were read, and with
+    /// their address locked too, if it is kept. An append locks the address of whom it is for until it commits.
     /// </summary>
-    private const string LockAddresses = """
-        select subscriber_id
-        from subscriber
-        where subscriber_id > @afterSubscriber
-            and subscriber_id in (select subscriber_id from purge_record where run_id = @runId and subscriber_id > @afterSubscriber)
-            and not exists (select from consent_event event where event.subscriber_id = subscriber.subscriber_id)
-        order by subscriber_id
-        limit @size
-        for update skip locked
+    private const string LockAddresses = $"""
+        with taken as materialized (
+            select subscriber_id from subscriber
+            where subscriber_id = any (@subscribers)
+            order by subscriber_id
+            for update skip locked
+        )
+        select state.subscriber_id
+        from unnest(@subscribers) as state (subscriber_id) left join taken using (subscriber_id)
+        where {NotHeld}
+            and (taken.subscriber_id is not null
+                or not exists (select from subscriber where subscriber.subscriber_id = state.subscriber_id))
         """;
 
     private const string DeleteAddresses = """
@@ -221,7 +287,6 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
             delete from subscriber
             where subscriber_id = any (@subscribers)
                 and not exists (select from consent_event event where event.subscriber_id = subscriber.subscriber_id)
-                and not exists (select from legal_hold where legal_hold.subscriber_id = subscriber.subscriber_id)
             returning subscriber_id
         ),
         recorded as (
@@ -237,7 +302,7 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
     /// Deletes the next batch and commits, or returns null if nothing is left after <paramref name="after"/>.
     /// </summary>
     /// <param name="rule">Which rule.</param>
-    /// <param name="purpose">Which purpose or facet; it means nothing for addresses.</param>
+    /// <param name="purpose">Which purpose or facet.</param>
     /// <param name="after">Where the last batch ended: what was passed by is not met again in this run.</param>
     /// <param name="cancellation">Ends the wait; nothing of the batch is kept then.</param>
     public async Task<Outcome?> DeleteAsync(PurgeRule rule, int purpose, Cursor after, CancellationToken cancellation)
@@ -251,28 +316,17 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
 
         // A hold that was placed since the candidates were read is seen here. One that is being placed waits for the
         // states that are locked, so once it is answered nothing more of that subscriber goes.
-        var due = rule == PurgeRule.Address ? locked : await KeepHeldAsync(locked, cancellation);
-        var deleted = due.Count == 0 ? 0 : rule switch
-        {
-            PurgeRule.Ended or PurgeRule.Lapsed => await DeletePairsAsync(DeleteEvents, rule, purpose, due, cancellation),
-            PurgeRule.Pending => await DeletePairsAsync(DeleteUnanswered, rule, purpose, due, cancellation),
-            PurgeRule.Facets => await DeletePairsAsync(DeleteFacets, rule, purpose, due, cancellation),
-            PurgeRule.Evidence => await ScalarAsync(
-                DeleteEvidence,
-                new
-                {
-                    // Side by side with the events: a subscriber stands once for each.
-                    subscribers = due.Select(row => row.SubscriberId).ToArray(),
-                    events = due.Select(row => row.EventId).ToArray(),
-                    runId,
-                    now = now.UtcDateTime,
-                },
-                cancellation),
-            _ => await ScalarAsync(DeleteAddresses, new { subscribers = Subscribers(due), runId, now = now.UtcDateTime }, cancellation),
-        };
-        await CountAsync(rule, deleted, cancellation);
+        var free = await LockAddressesAsync(locked, cancellation);
+        var due = locked.Where(row => free.Contains(row.SubscriberId)).ToList();
+        var outcome = due.Count == 0 ? new Outcome(0, 0, locked[^1])
+            : rule == PurgeRule.Evidence ? new Outcome(await DeleteEvidenceAsync(due, cancellation), 0, locked[^1])
+            : new Outcome(
+                await DeleteEventsAsync(rule, purpose, due, cancellation),
+                await DeleteAddressesAsync(due, cancellation),
+                locked[^1]);
+        await CountAsync(rule, outcome, cancellation);
         await transaction.CommitAsync(cancellation);
-        return new Outcome(deleted, locked[^1]);
+        return outcome;
     }
 
     private async Task<List<Cursor>> LockAsync(PurgeRule rule, int purpose, Cursor after, CancellationToken cancellation)
@@ -283,15 +337,13 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
             PurgeRule.Lapsed => LockLapsed,
             PurgeRule.Pending => LockPending,
             PurgeRule.Evidence => LockEvidence,
-            PurgeRule.Facets => LockFacets,
-            _ => LockAddresses,
+            _ => LockFacets,
         };
         var rows = await connection.QueryAsync<CursorRow>(new CommandDefinition(
             sql,
             new
             {
                 purpose,
-                runId,
                 now = now.UtcDateTime,
                 size,
                 afterTime = after.OccurredAt.UtcDateTime,
@@ -299,33 +351,58 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
                 afterEvent = after.EventId,
             },
             cancellationToken: cancellation));
-        return [.. rows.Select(row => new Cursor(row.OccurredAt, row.SubscriberId, row.EventId))];
+        return [.. rows.Select(row => new Cursor(row.OccurredAt, row.SubscriberId, row.EventId, row.StandsBy))];
     }
 
-    private async Task<List<Cursor>> KeepHeldAsync(List<Cursor> locked, CancellationToken cancellation)
+    private async Task<HashSet<Guid>> LockAddressesAsync(List<Cursor> locked, CancellationToken cancellation)
     {
-        const string Sql = $"""
-            select state.subscriber_id from unnest(@subscribers) as state (subscriber_id) where {NotHeld}
-            """;
-        var free = await connection.QueryAsync<Guid>(new CommandDefinition(Sql, new { subscribers = Subscribers(locked) }, cancellationToken: cancellation));
-        var kept = free.ToHashSet();
-        return [.. locked.Where(row => kept.Contains(row.SubscriberId))];
+        var subscribers = Subscribers(locked).Distinct().ToArray();
+        return [.. await connection.QueryAsync<Guid>(new CommandDefinition(LockAddresses, new { subscribers }, cancellationToken: cancellation))];
     }
 
-    private async Task<long> DeletePairsAsync(string sql, PurgeRule rule, int purpose, List<Cursor> due, CancellationToken cancellation)
+    private async Task<long> DeleteEventsAsync(PurgeRule rule, int purpose, List<Cursor> due, CancellationToken cancellation)
     {
-        var parameters = new { subscribers = Subscribers(due), purpose, runId, rule = Label<PurgeRule>.Of(rule), now = now.UtcDateTime };
-        if (rule != PurgeRule.Pending)
+        var parameters = new
+        {
+            // Side by side: of these rules a subscriber has one state.
+            subscribers = Subscribers(due),
+            standBy = due.Select(row => row.StandsBy).ToArray(),
+            purpose,
+            runId,
+            rule = Label<PurgeRule>.Of(rule),
+            now = now.UtcDateTime,
+        };
+        if (rule is PurgeRule.Ended or PurgeRule.Lapsed)
+        {
+            return await ScalarAsync(DeletePairs, parameters, cancellation);
+        }
+
+        if (rule == PurgeRule.Facets)
         {
             await connection.ExecuteAsync(new CommandDefinition(KeepSuppression, parameters, cancellationToken: cancellation));
         }
 
-        var deleted = await ScalarAsync(sql, parameters, cancellation);
+        var deleted = await ScalarAsync(rule == PurgeRule.Facets ? DeleteFacets : DeleteUnanswered, parameters, cancellation);
         await connection.ExecuteAsync(new CommandDefinition(RecomputeStates, parameters, cancellationToken: cancellation));
         return deleted;
     }
 
-    private async Task CountAsync(PurgeRule rule, long deleted, CancellationToken cancellation)
+    private Task<long> DeleteAddressesAsync(List<Cursor> due, CancellationToken cancellation) =>
+        ScalarAsync(DeleteAddresses, new { subscribers = Subscribers(due), runId, now = now.UtcDateTime }, cancellation);
+
+    private Task<long> DeleteEvidenceAsync(List<Cursor> due, CancellationToken cancellation) => ScalarAsync(
+        DeleteEvidence,
+        new
+        {
+            // Side by side with the events: a subscriber stands once for each.
+            subscribers = Subscribers(due),
+            events = due.Select(row => row.EventId).ToArray(),
+            runId,
+            now = now.UtcDateTime,
+        },
+        cancellation);
+
+    private async Task CountAsync(PurgeRule rule, Outcome outcome, CancellationToken cancellation)
     {
         const string Sql = """
             update purge_run
@@ -334,29 +411,30 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
                 pending = pending + case when @rule = 'pending' then @deleted else 0 end,
                 evidence = evidence + case when @rule = 'evidence' then @deleted else 0 end,
                 facets = facets + case when @rule = 'facets' then @deleted else 0 end,
-                address = address + case when @rule = 'address' then @deleted else 0 end
+                address = address + @addresses
             where run_id = @runId
             """;
         await connection.ExecuteAsync(new CommandDefinition(
-            Sql, new { deleted, runId, rule = Label<PurgeRule>.Of(rule) }, cancellationToken: cancellation));
+            Sql, new { outcome.Deleted, outcome.Addresses, runId, rule = Label<PurgeRule>.Of(rule) }, cancellationToken: cancellation));
     }
+
+    private static Guid[] Subscribers(List<Cursor> rows) => [.. rows.Select(row => row.SubscriberId)];
 
     private Task<long> ScalarAsync(string sql, object parameters, CancellationToken cancellation) =>
         connection.ExecuteScalarAsync<long>(new CommandDefinition(sql, parameters, cancellationToken: cancellation));
 
-    private static Guid[] Subscribers(List<Cursor> rows) => [.. rows.Select(row => row.SubscriberId).Distinct()];
-
     /// <summary>Where a batch ended.</summary>
-    internal readonly record struct Cursor(DateTimeOffset OccurredAt, Guid SubscriberId, Guid EventId)
+    internal readonly record struct Cursor(DateTimeOffset OccurredAt, Guid SubscriberId, Guid EventId, Guid? StandsBy = null)
     {
         /// <summary>Before everything.</summary>
         public static readonly Cursor Start = new(DateTimeOffset.UnixEpoch.AddDays(-1), Guid.Empty, Guid.Empty);
     }
 
     /// <summary>What a batch did.</summary>
-    /// <param name="Deleted">How many purge records it made.</param>
+    /// <param name="Deleted">How many purge records it made by its rule.</param>
+    /// <param name="Addresses">How many addresses went with the last event of their holder.</param>
     /// <param name="Last">Where it ended.</param>
-    internal readonly record struct Outcome(long Deleted, Cursor Last);
+    internal readonly record struct Outcome(long Deleted, long Addresses, Cursor Last);
 
     /// <summary>Filled by name; the rules read different columns.</summary>
     private sealed class CursorRow
@@ -366,5 +444,7 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
         public DateTimeOffset OccurredAt { get; init; }
 
         public Guid EventId { get; init; }
+
+        public Guid? StandsBy { get; init; }
     }
 }

@@ -5,7 +5,7 @@ namespace ConsentLedger.Retention;
 
 /// <summary>
 /// Why something goes. In the order in which a run applies them: what several rules would take goes by the first. The
-/// database's enum type has the same order.
+/// database's enum type has the same order, and after them <c>erasure</c>, by which no run deletes.
 /// </summary>
 [JsonConverter(typeof(LabelJsonConverter<PurgeRule>))]
 public enum PurgeRule
@@ -25,7 +25,7 @@ public enum PurgeRule
     /// <summary>An event at <c>*</c> older than 24 months; what it forbids stays in force.</summary>
     Facets,
 
-    /// <summary>The sealed address of a subscriber of whom no event is left.</summary>
+    /// <summary>The sealed address of a subscriber of whom no event is left; it goes with the last one.</summary>
     Address,
 }
 

@@ -129,7 +129,9 @@ public sealed class RetentionForecast(NpgsqlDataSource database)
     {
         const string Sql = $"""
             {Due}
-            select count(distinct subscriber_id) from due where subscriber_id in (select subscriber_id from held)
+            select count(distinct subscriber_id) from due
+            where subscriber_id in (select subscriber_id from held)
+                and exists (select from held) -- Looked at first, and mostly the end of it.
             """;
         return await ReadAsync(
             connection => connection.ExecuteScalarAsync<long>(new CommandDefinition(

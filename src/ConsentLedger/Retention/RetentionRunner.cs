@@ -12,9 +12,9 @@ namespace ConsentLedger.Retention;
 /// leader that loses its connection can't commit any more, and the next one goes on with the run.
 ///
 /// A run first appends what has run out as <c>expired</c> events, then deletes what is due, rule by rule and purpose by
-/// purpose, in batches (<see cref="PurgeBatch"/>), then the addresses of those of whom no event is left. Nothing but the
-/// run's row and the records of what it deleted is kept of its progress: what has gone is not due any more, so a run that
-/// was interrupted starts over under its own id, finds the rest, and its counters go on.
+/// purpose, in batches (<see cref="PurgeBatch"/>). Nothing but the run's row and the records of what it deleted is kept of
+/// its progress: what has gone is not due any more, so a run that was interrupted starts over under its own id, finds the
+/// rest, and its counters go on.
 /// </summary>
 public sealed partial class RetentionRunner(
     LedgerDatabase database, LedgerStore ledger, KeyRing keys, PurgeRuns runs, RetentionForecast forecast,
@@ -216,8 +216,6 @@ public sealed partial class RetentionRunner(
             await DeleteAsync(PurgeRule.Facets, facet);
         }
 
-        await DeleteAsync(PurgeRule.Address, 0);
-
         async Task DeleteAsync(PurgeRule rule, int purpose)
         {
             var after = PurgeBatch.Cursor.Start;
@@ -225,6 +223,7 @@ public sealed partial class RetentionRunner(
             {
                 after = outcome.Last;
                 retentionMetrics.Purged(rule, outcome.Deleted);
+                retentionMetrics.Purged(PurgeRule.Address, outcome.Addresses);
                 await ReportAsync(runId, progress, cancellation);
             }
         }

@@ -67,12 +67,12 @@ public sealed class PurgeFaultTests(TestDatabase databases)
     [Fact]
     public async Task A_defect_ends_the_run_as_failed_and_the_next_one_starts_over()
     {
-        await using var service = await TestService.StartAsync(databases);
+        await using var service = await TestService.StartAsync(databases, SmallBatches);
         await PurgeRunTests.SceneAsync(service);
         await service.SqlAsync(
             """
             create function fault() returns trigger language plpgsql as $$ begin raise 'a defect'; end $$;
-            create trigger fault after delete on subscriber for each statement execute function fault();
+            create trigger fault after insert on purge_record for each row when (new.rule = 'pending') execute function fault();
             """);
 
         var run = await service.PostAsync("/v1/retention/runs", new JsonObject()).ReadAsync(HttpStatusCode.Accepted);
@@ -81,7 +81,7 @@ public sealed class PurgeFaultTests(TestDatabase databases)
         failed.Text("status").ShouldBe("failed");
         failed.Purged("lapsed").ShouldBeGreaterThan(0);
         await service.CountersAreRecordsAsync(failed);
-        await service.SqlAsync("drop trigger fault on subscriber");
+        await service.SqlAsync("drop trigger fault on purge_record");
         (await service.PurgeAsync()).Text("status").ShouldBe("completed");
     }
 
