@@ -25,6 +25,9 @@ create type purge_status as enum (
 create type purge_trigger as enum (
     'schedule', 'api', 'cli');
 
+create type request_delivery as enum (
+    'mail', 'by-hand');
+
 create type request_kind as enum (
     'access', 'erasure', 'rectification', 'restriction', 'objection', 'portability', 'complaint');
 
@@ -441,9 +444,11 @@ create table rights_request (
     extended_months smallint not null default 0,
     due_at timestamp with time zone,
     closed_at timestamp with time zone,
+    delivered request_delivery,
     constraint rights_request_pk PRIMARY KEY (subscriber_id, request_id),
     constraint rights_request_closed_says_when CHECK ((status = ANY (ARRAY['completed'::request_status, 'refused'::request_status])) = (closed_at IS NOT NULL)),
     constraint rights_request_complaint_runs_on CHECK (kind <> 'complaint'::request_kind OR paused_at IS NULL AND extended_months = 0),
+    constraint rights_request_delivered_when_completed CHECK (delivered IS NULL OR status = 'completed'::request_status),
     constraint rights_request_extends_by_two CHECK (extended_months >= 0 AND extended_months <= 2),
     constraint rights_request_paused_says_when CHECK ((status = 'paused'::request_status) = (paused_at IS NOT NULL))
 );
@@ -452,6 +457,7 @@ CREATE INDEX rights_request_open ON consentledger.rights_request USING btree (du
 comment on column rights_request.person is 'Sealed: the address and how the request came. Null once the person was erased; that they asked, and when, stays.';
 comment on column rights_request.paused_for is 'How long the clock stood still, over all pauses that have ended.';
 comment on column rights_request.due_at is 'By when it is answered, if the clock is not stopped any more; of a complaint, by when it is acknowledged, and then null.';
+comment on column rights_request.delivered is 'How the copy that was asked for came to the person; null until then, and of what asks for none.';
 grant select, update (person) on rights_request to consentledger_purge;
 grant insert, select, update on rights_request to consentledger_service;
 

@@ -26,6 +26,10 @@ public static class Health
             .Refuses(ProblemType.LedgerUnavailable)
             .WithExample(answer: new HealthView(HealthStatus.Ready, UnsubscribesSpooled: 0, new MailBacklog(0, 0)))
             .WithName("GetReadiness").WithSummary("Says whether requests can be answered: the database is there and up to date");
+
+        // Some probes ask for the head alone.
+        routes.MapMethods("/live", [HttpMethods.Head], Live).ExcludeFromDescription();
+        routes.MapMethods("/ready", [HttpMethods.Head], ReadyAsync).ExcludeFromDescription();
     }
 
     /// <summary>How the service is.</summary>

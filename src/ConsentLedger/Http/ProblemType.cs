@@ -64,6 +64,11 @@ public sealed record ProblemType(string Slug, int Status, string Title, string E
         "request-transition", 409, "The request is not in a state for this",
         "Requests and complaints are open, paused, completed or refused, and not every step can be taken from each of them: what is closed stays closed, an extension is told within the first month, and an objection to direct marketing is never refused. The detail says which of these it is. Nothing was changed.");
 
+    /// <summary>The person can't be sent what they asked for by mail.</summary>
+    public static readonly ProblemType CannotBeMailed = new(
+        "cannot-be-mailed", 409, "The person can't be sent this by mail",
+        "Completing a request for a copy mails the person a link to it, and this person can't be mailed: the address is no e-mail address, mail to it came back, or it was erased. Nothing was changed. Export what is held, hand it over or send it by other means, and complete the request with \"delivered\": \"by-hand\".");
+
     /// <summary>The same request is being worked on.</summary>
     public static readonly ProblemType IdempotencyKeyInFlight = new(
         "idempotency-key-in-flight", 409, "The first request with this Idempotency-Key is still running",
@@ -113,7 +118,7 @@ public sealed record ProblemType(string Slug, int Status, string Title, string E
     public static IReadOnlyList<ProblemType> All { get; } =
     [
         Validation, Unauthenticated, InsufficientScope, PurposeNotPermitted, OriginNotAllowed, SignatureInvalid, NotFound, MethodNotAllowed, EventConflict,
-        PurposeInUse, RequestTransition, IdempotencyKeyInFlight, PreconditionFailed, PayloadTooLarge, UnsupportedMediaType,
+        PurposeInUse, RequestTransition, CannotBeMailed, IdempotencyKeyInFlight, PreconditionFailed, PayloadTooLarge, UnsupportedMediaType,
         IdempotencyKeyReused, RateLimited, Internal, LedgerUnavailable, ProviderUnavailable,
     ];
 }

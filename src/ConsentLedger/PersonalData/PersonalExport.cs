@@ -208,6 +208,7 @@ public static class PersonalDataServices
             .AddSingleton(ControllerContact.Read(configuration))
             .AddSingleton<PersonalExport>()
             .AddSingleton<ExportArchive>()
+            .AddSingleton<PersonalDownload>()
             .AddSingleton<Rectification>()
             .AddSingleton<Erasure>()
             .AddSingleton(provider => new ErasureJournal(ErasureJournal.FolderOf(configuration, provider.GetRequiredService<DataDirectory>().Path)))

@@ -3,6 +3,7 @@ using ConsentLedger.Choices;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
 using ConsentLedger.Pages;
+using ConsentLedger.PersonalData;
 using ConsentLedger.Security;
 
 namespace ConsentLedger.Preferences;

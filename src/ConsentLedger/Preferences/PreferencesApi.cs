@@ -15,7 +15,6 @@ public static class PreferencesApi
     public static IServiceCollection AddPreferences(this IServiceCollection services) =>
         services
             .AddSingleton<PreferenceCentre>()
-            .AddSingleton<PersonalDownload>()
             .AddSingleton<LinkRequests>()
             .AddSingleton<IPersonalRecords, LinkRequestRecords>()
             .AddHostedService(provider => provider.GetRequiredService<LinkRequests>());

@@ -15,13 +15,13 @@ internal sealed class RequestRecords(Sealer sealer) : IPersonalRecords
 
     public IReadOnlyList<string> Columns => ["rights_request.person"];
 
-    public IReadOnlyList<string> Fields => ["kind", "status", "receivedAt", "dueAt", "closedAt", "address", "channel", "id"];
+    public IReadOnlyList<string> Fields => ["kind", "status", "receivedAt", "dueAt", "closedAt", "delivered", "address", "channel", "id"];
 
     public async IAsyncEnumerable<object> ReadAsync(
         NpgsqlConnection connection, SubscriberId subscriber, [EnumeratorCancellation] CancellationToken cancellation)
     {
         const string Sql = """
-            select request_id, kind::text, status::text, person, received_at, due_at, closed_at
+            select request_id, kind::text, status::text, person, received_at, due_at, closed_at, delivered::text
             from rights_request
             where subscriber_id = @Value
             order by received_at, request_id
@@ -31,7 +31,7 @@ internal sealed class RequestRecords(Sealer sealer) : IPersonalRecords
             var person = RequestRegister.OpenPerson(row.Person, subscriber, row.RequestId, sealer);
             yield return new RequestRecord(
                 Label<RequestKind>.Parse(row.Kind), Label<RequestStatus>.Parse(row.Status), row.ReceivedAt, row.DueAt, row.ClosedAt,
-                person?.Address, person?.Channel, row.RequestId);
+                row.Delivered is null ? null : Label<RequestDelivery>.Parse(row.Delivered), person?.Address, person?.Channel, row.RequestId);
         }
     }
 
@@ -40,7 +40,8 @@ internal sealed class RequestRecords(Sealer sealer) : IPersonalRecords
             "update rights_request set person = null where subscriber_id = @Value and person is not null", new { subscriber.Value }, cancellationToken: cancellation));
 
     private sealed record Row(
-        Guid RequestId, string Kind, string Status, byte[]? Person, DateTimeOffset ReceivedAt, DateTimeOffset? DueAt, DateTimeOffset? ClosedAt);
+        Guid RequestId, string Kind, string Status, byte[]? Person, DateTimeOffset ReceivedAt, DateTimeOffset? DueAt, DateTimeOffset? ClosedAt,
+        string? Delivered);
 }
 
 /// <summary>What the person asked for.</summary>
@@ -49,12 +50,13 @@ internal sealed class RequestRecords(Sealer sealer) : IPersonalRecords
 /// <param name="ReceivedAt">When it came.</param>
 /// <param name="DueAt">By when it is to be answered.</param>
 /// <param name="ClosedAt">When it was completed or refused.</param>
+/// <param name="Delivered">How the copy that was asked for came to the person.</param>
 /// <param name="Address">From which address; null once erased.</param>
 /// <param name="Channel">How it came.</param>
 /// <param name="Id">The request.</param>
 public sealed record RequestRecord(
-    RequestKind Kind, RequestStatus Status, DateTimeOffset ReceivedAt, DateTimeOffset? DueAt, DateTimeOffset? ClosedAt, string? Address,
-    string? Channel, Guid Id);
+    RequestKind Kind, RequestStatus Status, DateTimeOffset ReceivedAt, DateTimeOffset? DueAt, DateTimeOffset? ClosedAt, RequestDelivery? Delivered,
+    string? Address, string? Channel, Guid Id);
 
 /// <summary>What was done about each of them. An erasure takes the words.</summary>
 internal sealed class RequestStepRecords(Sealer sealer) : IPersonalRecords

@@ -2,7 +2,9 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using ConsentLedger.Database;
+using ConsentLedger.Http;
 using ConsentLedger.Ledger;
+using ConsentLedger.Mail;
 using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
 using Dapper;
@@ -12,15 +14,17 @@ namespace ConsentLedger.SubjectRights;
 
 /// <summary>
 /// The register of requests and complaints in the database. Each step is one transaction: how the request stands, the
-/// step in its history, the line in the audit trail, and for an objection or a restriction the event that makes it so.
+/// step in its history, the line in the audit trail, for an objection or a restriction the event that makes it so, and for
+/// a copy the mail that takes the person to it.
 /// They are there together or not at all, so a step that was cut off can be taken again.
 /// </summary>
 public sealed class RequestRegister(
-    NpgsqlDataSource database, LedgerStore ledger, SubscriberIds subscribers, Sealer sealer, KeyRing keys, AuditTrail audit, TimeProvider clock)
+    NpgsqlDataSource database, LedgerStore ledger, SubscriberIds subscribers, CopyMails copies, MailOutbox outbox, Sealer sealer, KeyRing keys,
+    AuditTrail audit, TimeProvider clock)
 {
     private const string Columns = """
         request.subscriber_id, request_id, kind::text, status::text, person, received_at, acknowledged_at, paused_at, paused_for,
-        extended_months, closed_at
+        extended_months, closed_at, delivered::text
         """;
 
     private const string FindSql = $"select {Columns} from rights_request request where request_id = @id";
@@ -113,13 +117,21 @@ public sealed class RequestRegister(
     /// Takes a step, and returns how the request stands then, or why the step can't be taken; null for a request that is
     /// not there. Steps of one request take turns. One that has been taken already changes nothing.
     /// </summary>
-    public async Task<(Entry? Entry, string? Why)> TakeAsync(
-        Actor by, Guid id, RequestStep step, Func<RightsRequest, DateTimeOffset, RequestMove> take, string? note, CancellationToken cancellation)
+    /// <param name="by">Who takes it.</param>
+    /// <param name="id">Of which request.</param>
+    /// <param name="step">Which step.</param>
+    /// <param name="take">What it comes to.</param>
+    /// <param name="note">Why, in words.</param>
+    /// <param name="language">The language of the mail by which a copy is sent.</param>
+    /// <param name="cancellation">Gives up; nothing of the step is kept then.</param>
+    public async Task<(Entry? Entry, Problem? Problem)> TakeAsync(
+        Actor by, Guid id, RequestStep step, Func<RightsRequest, DateTimeOffset, RequestMove> take, string? note, string language,
+        CancellationToken cancellation)
     {
         const string Sql = """
             update rights_request
             set status = @status::request_status, acknowledged_at = @acknowledged, paused_at = @paused, paused_for = @pausedFor,
-                extended_months = @months, due_at = @due, closed_at = @closed
+                extended_months = @months, due_at = @due, closed_at = @closed, delivered = @delivered::request_delivery
             where subscriber_id = @subscriber and request_id = @id
             """;
         await using var connection = await database.OpenConnectionAsync(cancellation);
@@ -133,11 +145,16 @@ public sealed class RequestRegister(
         var move = take(entry.Request, now);
         if (move is not { Request: { } request, IsNew: true })
         {
-            return (entry, move.Why);
+            return (entry, move.Why is { } why ? new Problem(ProblemType.RequestTransition, why) : null);
         }
 
         if (step == RequestStep.Completed)
         {
+            if (request.Delivered == RequestDelivery.Mail && await copies.SendAsync(connection, entry, language, now, cancellation) is { } hindrance)
+            {
+                return (entry, new Problem(ProblemType.CannotBeMailed, hindrance));
+            }
+
             await DoAsync(connection, entry, now, cancellation);
         }
 
@@ -152,6 +169,7 @@ public sealed class RequestRegister(
                 months = (short)request.ExtendedMonths,
                 due = (request with { PausedAt = null }).DueAt(now)?.UtcDateTime,
                 closed = request.ClosedAt?.UtcDateTime,
+                delivered = Label<RequestDelivery>.Of(request.Delivered),
                 subscriber = request.SubscriberId.Value,
                 id,
             },
@@ -159,6 +177,7 @@ public sealed class RequestRegister(
         await RecordAsync(connection, request, step, by, note, now, cancellation);
         var history = await ReadHistoryAsync(connection, [id], cancellation);
         await transaction.CommitAsync(cancellation);
+        outbox.Wake();
         return (entry with { Request = request, History = history[id] }, null);
     }
 
@@ -217,6 +236,12 @@ public sealed class RequestRegister(
                 note = note is null ? null : sealer.Seal(Encoding.UTF8.GetBytes(note), SealedPlace.Of(StepTable, request.SubscriberId.Value, id)),
             },
             cancellationToken: cancellation));
+        var details = new Dictionary<string, string> { ["kind"] = Label<RequestKind>.Of(request.Kind) };
+        if (step == RequestStep.Completed && request.Delivered is { } delivered)
+        {
+            details["delivered"] = Label<RequestDelivery>.Of(delivered);
+        }
+
         await audit.WriteAsync(
             connection,
             by,
@@ -224,7 +249,7 @@ public sealed class RequestRegister(
             {
                 SubscriberId = request.SubscriberId.Value,
                 Target = request.Id.ToString("D"),
-                Details = new Dictionary<string, string> { ["kind"] = Label<RequestKind>.Of(request.Kind) },
+                Details = details,
             },
             cancellation);
     }
@@ -274,6 +299,7 @@ public sealed class RequestRegister(
             PausedFor = row.PausedFor,
             ExtendedMonths = row.ExtendedMonths,
             ClosedAt = row.ClosedAt,
+            Delivered = row.Delivered is null ? null : Label<RequestDelivery>.Parse(row.Delivered),
         };
         return new Entry(request, person?.Address, person?.Channel, history);
     }
@@ -318,7 +344,7 @@ public sealed class RequestRegister(
 
     private sealed record Row(
         Guid SubscriberId, Guid RequestId, string Kind, string Status, byte[]? Person, DateTimeOffset ReceivedAt, DateTimeOffset? AcknowledgedAt,
-        DateTimeOffset? PausedAt, TimeSpan PausedFor, short ExtendedMonths, DateTimeOffset? ClosedAt);
+        DateTimeOffset? PausedAt, TimeSpan PausedFor, short ExtendedMonths, DateTimeOffset? ClosedAt, string? Delivered);
 
     private sealed record StepRow(
         Guid SubscriberId, Guid RequestId, Guid StepId, string Step, DateTimeOffset TakenAt, string Actor, Guid? KeyId, string? Name, byte[]? Note);

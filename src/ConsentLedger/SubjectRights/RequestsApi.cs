@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using ConsentLedger.Database;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
+using ConsentLedger.Pages;
 using ConsentLedger.PersonalData;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
@@ -21,6 +22,7 @@ public static class RequestsApi
 
     /// <summary>Adds what it needs.</summary>
     public static IServiceCollection AddRequests(this IServiceCollection services) => services
+        .AddSingleton<CopyMails>()
         .AddSingleton<RequestRegister>()
         .AddSingleton<IPersonalRecords, RequestRecords>()
         .AddSingleton<IPersonalRecords, RequestStepRecords>();
@@ -55,8 +57,9 @@ public static class RequestsApi
             .WithName("ExtendRequest").WithSummary("Puts the answer off by up to two months; the person is told in the first");
         requests.MapPost("/{id:guid}/complete", CompleteAsync)
             .Takes()
-            .WithExample(new RequestCompletion { Reason = "The copy was handed over at the desk." }, Example)
-            .WithName("CompleteRequest").WithSummary("Does what was asked, or notes that it was done: erases, carries over to a new address, objects, restricts");
+            .Refuses(ProblemType.CannotBeMailed)
+            .WithExample(new RequestCompletion { Reason = "The copy was handed over at the desk.", Delivered = RequestDelivery.ByHand }, Example)
+            .WithName("CompleteRequest").WithSummary("Does what was asked, or notes that it was done: sends a copy, erases, carries over to a new address, objects, restricts");
         MapStep("refuse", RefuseAsync, "RefuseRequest", "Notes that it was refused, and why");
 
         void MapStep(string step, Delegate handler, string name, string summary) =>
@@ -76,7 +79,7 @@ public static class RequestsApi
     private static readonly RequestView Example = new(
         Guid.Parse("019aa0ef-8f00-7c3e-9a41-5d0f6b2c8e17"), RequestKind.Access, RequestStatus.Open,
         SubscriberId.Parse("5b1d7c3e-2f0a-4c7d-8e69-1a2b3c4d5e6f", null), "ada@example.org", "letter", ExampleTime,
-        new DateTimeOffset(2026, 12, 20, 9, 30, 0, TimeSpan.Zero), false, null, null, 0, new DateTimeOffset(2026, 12, 20, 9, 30, 0, TimeSpan.Zero), null,
+        new DateTimeOffset(2026, 12, 20, 9, 30, 0, TimeSpan.Zero), false, null, null, 0, new DateTimeOffset(2026, 12, 20, 9, 30, 0, TimeSpan.Zero), null, null,
         [
             new RequestStepView(
                 RequestStep.Received, ExampleTime, new RequestStepActor(ActorKind.Key, Guid.Parse("019a9f2e-5c00-7a31-9d4e-3f1b6c8a2d10"), "Office"), null),
@@ -126,6 +129,16 @@ public static class RequestsApi
         /// <summary>Of a rectification: the address that the person's choices are carried over to; left out, something else was put right by hand.</summary>
         [MaxLength(Subscribers.Address.MaxLength)]
         public string? NewAddress { get; init; }
+
+        /// <summary>
+        /// Of a request for a copy (access, portability): <c>mail</c>, and the person is sent a link to it, or <c>by-hand</c>,
+        /// if they have it already. By mail if left out.
+        /// </summary>
+        public RequestDelivery? Delivered { get; init; }
+
+        /// <summary>The language of that mail, <c>en</c> or <c>cy</c>; English if left out.</summary>
+        [MaxLength(8)]
+        public string? Language { get; init; }
     }
 
     /// <summary>An answer put off.</summary>
@@ -155,11 +168,12 @@ public static class RequestsApi
     /// <param name="ExtendedMonths">By how many months the answer was put off.</param>
     /// <param name="ExtensionNoticeDueAt">By when the person has to be told, if it is put off; null for a complaint.</param>
     /// <param name="ClosedAt">When it was completed or refused.</param>
+    /// <param name="Delivered">Of a request for a copy that was completed: how the copy came to the person.</param>
     /// <param name="History">What was done about it, in that order.</param>
     public sealed record RequestView(
         Guid Id, RequestKind Kind, RequestStatus Status, SubscriberId SubscriberId, string? Address, string? Channel, DateTimeOffset ReceivedAt,
         DateTimeOffset? DueAt, bool Overdue, DateTimeOffset? AcknowledgedAt, DateTimeOffset? PausedAt, int ExtendedMonths,
-        DateTimeOffset? ExtensionNoticeDueAt, DateTimeOffset? ClosedAt, IReadOnlyList<RequestStepView> History)
+        DateTimeOffset? ExtensionNoticeDueAt, DateTimeOffset? ClosedAt, RequestDelivery? Delivered, IReadOnlyList<RequestStepView> History)
     {
         internal static RequestView Of(RequestRegister.Entry entry, DateTimeOffset now)
         {
@@ -169,7 +183,7 @@ public static class RequestsApi
             return new RequestView(
                 request.Id, request.Kind, request.Status, request.SubscriberId, entry.Address, entry.Channel, request.ReceivedAt,
                 request.DueAt(at), request.IsOverdue(now), request.AcknowledgedAt, request.PausedAt, request.ExtendedMonths,
-                request.ExtensionNoticeDueAt(at), request.ClosedAt,
+                request.ExtensionNoticeDueAt(at), request.ClosedAt, request.Delivered,
                 [
                     .. entry.History.Select(taken => new RequestStepView(
                         taken.Step, taken.At, new RequestStepActor(taken.Actor, taken.KeyId, taken.Name), taken.Note)),
@@ -361,7 +375,8 @@ public static class RequestsApi
 
     /// <summary>
     /// Does what was asked, then closes the request. An erasure and a rectification are durable by themselves before that:
-    /// a crash in between leaves them done and the request open, and completing it again finds nothing left to do.
+    /// a crash in between leaves them done and the request open, and completing it again finds nothing left to do. The mail
+    /// with the link to a copy and the completion are there together or not at all, so there is one.
     /// </summary>
     private static async Task<Results<Ok<RequestView>, Problem>> CompleteAsync(
         Guid id, HttpContext context, RequestRegister register, Erasure erasure, Rectification rectification, TimeProvider clock,
@@ -373,9 +388,20 @@ public static class RequestsApi
             return Problem.Invalid("newAddress", problem);
         }
 
-        if (context.Caller().MayUse(PurposeKey.All)
-            && await register.FindAsync(id, cancellation) is { } entry && entry.Request.Complete(clock.GetUtcNow()).IsNew)
+        var language = body?.Language ?? PageTexts.DefaultLanguage;
+        if (!PageTexts.All.ContainsKey(language))
         {
+            return Problem.Invalid("language", $"This is one of: {string.Join(", ", PageTexts.All.Keys.Order(StringComparer.Ordinal))}.");
+        }
+
+        if (context.Caller().MayUse(PurposeKey.All)
+            && await register.FindAsync(id, cancellation) is { } entry && entry.Request.Complete(RequestDelivery.Mail, clock.GetUtcNow()).IsNew)
+        {
+            if (body?.Delivered is not null && !entry.Request.AsksForCopy)
+            {
+                return Problem.Invalid("delivered", "This is for requests for a copy: access and portability.");
+            }
+
             if (entry.Request.Kind == RequestKind.Erasure)
             {
                 await erasure.EraseAsync(entry.Request.SubscriberId, $"Request {id:D}", context.Actor(), cancellation);
@@ -393,7 +419,8 @@ public static class RequestsApi
         }
 
         return await TakeAsync(
-            id, RequestStep.Completed, (request, now) => request.Complete(now), body?.Reason, false, context, register, clock, cancellation);
+            id, RequestStep.Completed, (request, now) => request.Complete(body?.Delivered ?? RequestDelivery.Mail, now), body?.Reason, false, context, register, clock,
+            cancellation, language);
     }
 
     private static Task<Results<Ok<RequestView>, Problem>> RefuseAsync(
@@ -402,7 +429,7 @@ public static class RequestsApi
 
     private static async Task<Results<Ok<RequestView>, Problem>> TakeAsync(
         Guid id, RequestStep step, Func<RightsRequest, DateTimeOffset, RequestMove> take, string? reason, bool needsReason,
-        HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation)
+        HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation, string language = PageTexts.DefaultLanguage)
     {
         var errors = new InputErrors();
         var note = errors.AcceptText("reason", reason, MaxReason, lines: true);
@@ -421,9 +448,9 @@ public static class RequestsApi
             return new Problem(ProblemType.PurposeNotPermitted);
         }
 
-        var (entry, why) = await register.TakeAsync(context.Actor(), id, step, take, note, cancellation);
+        var (entry, problem) = await register.TakeAsync(context.Actor(), id, step, take, note, language, cancellation);
         return entry is null ? Problem.NotFound()
-            : why is not null ? new Problem(ProblemType.RequestTransition, why)
+            : problem is not null ? problem
             : TypedResults.Ok(RequestView.Of(entry, clock.GetUtcNow()));
     }
 

@@ -40,6 +40,12 @@ public sealed record RightsRequest
     /// <summary>When it was completed or refused.</summary>
     public DateTimeOffset? ClosedAt { get; init; }
 
+    /// <summary>How the copy that was asked for came to the person; null until then.</summary>
+    public RequestDelivery? Delivered { get; init; }
+
+    /// <summary>True if it asks for a copy of what is held.</summary>
+    public bool AsksForCopy => Kind is RequestKind.Access or RequestKind.Portability;
+
     /// <summary>True until it is completed or refused.</summary>
     public bool IsOpen => Status is RequestStatus.Open or RequestStatus.Paused;
 
@@ -87,12 +93,12 @@ public sealed record RightsRequest
         : now > ExtensionNoticeDueAt(now) ? RequestMove.Refused("The person has to be told of an extension within the first month, and that has passed.")
         : RequestMove.To(this with { ExtendedMonths = months });
 
-    /// <summary>It was done.</summary>
-    public RequestMove Complete(DateTimeOffset now) =>
+    /// <summary>It was done. <paramref name="delivery"/> is how, where a copy was asked for.</summary>
+    public RequestMove Complete(RequestDelivery delivery, DateTimeOffset now) =>
         Status == RequestStatus.Completed ? RequestMove.Unchanged(this)
         : Status == RequestStatus.Refused ? RequestMove.Refused("It was refused. If it is to be done after all, receive it again.")
         : Status == RequestStatus.Paused ? RequestMove.Refused("The clock is stopped: what was asked of the person has not been answered. Resume it first.")
-        : RequestMove.To(this with { Status = RequestStatus.Completed, ClosedAt = now });
+        : RequestMove.To(this with { Status = RequestStatus.Completed, ClosedAt = now, Delivered = AsksForCopy ? delivery : null });
 
     /// <summary>It was refused, and the person told why and to whom they can complain (Art 12(4)).</summary>
     public RequestMove Refuse(DateTimeOffset now) =>
@@ -146,6 +152,17 @@ public enum RequestKind
 
     /// <summary>A complaint about how their data is used (Data Protection Act 2018 s164A, FACTS 36).</summary>
     Complaint,
+}
+
+/// <summary>How a copy of what is held comes to the person.</summary>
+[JsonConverter(typeof(LabelJsonConverter<RequestDelivery>))]
+public enum RequestDelivery
+{
+    /// <summary>The service mails a link, by which the person downloads it.</summary>
+    Mail,
+
+    /// <summary>Somebody handed it over, or sent it by other means.</summary>
+    ByHand,
 }
 
 /// <summary>How far a request is.</summary>

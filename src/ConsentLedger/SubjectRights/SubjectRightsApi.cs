@@ -11,5 +11,6 @@ public static class SubjectRightsApi
         app.MapErase();
         app.MapHolds();
         app.MapRequests();
+        app.MapCopies();
     }
 }

@@ -33,6 +33,7 @@ internal static class CheckVerb
         }
 
         await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
+        await installation.CatchUpAsync(CommandVerbs.Configuration(parsed), cancellation);
         await using var services = installation.Services(services => services.AddChecks());
         var checks = services.GetRequiredService<ListChecks>();
         var key = PurposeKey.TryParse(purposeKey, null, out var known) ? known : throw new StartupException(PurposeKey.Rule);

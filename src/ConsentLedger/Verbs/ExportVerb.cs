@@ -35,6 +35,7 @@ internal static class ExportVerb
 
         var configuration = CommandVerbs.Configuration(parsed);
         await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
+        await installation.CatchUpAsync(configuration, cancellation);
         await using var services = installation.ServicesOfPersonalData(configuration);
         await services.GetRequiredService<AuditTrail>().WriteAsync(
             Actor.OfCommand("export"),

@@ -36,6 +36,7 @@ internal static class ImportVerb
             _ => throw new StartupException("The file's name ends in .csv, .ndjson or .jsonl: that says how it is written."),
         };
         await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
+        await installation.CatchUpAsync(CommandVerbs.Configuration(parsed), cancellation);
         await using var services = installation.Services(services => services.AddEvents());
         var audit = services.GetRequiredService<AuditTrail>();
         var actor = Actor.OfCommand("import");

@@ -6,6 +6,7 @@ using ConsentLedger.Mail;
 using ConsentLedger.Pages;
 using ConsentLedger.PersonalData;
 using ConsentLedger.Preferences;
+using ConsentLedger.Renewals;
 using ConsentLedger.Security;
 using ConsentLedger.SignUps;
 using ConsentLedger.SubjectRights;
@@ -31,6 +32,16 @@ internal static class VerbServices
         return services.BuildServiceProvider();
     }
 
+    /// <summary>
+    /// What <c>serve</c> does before it answers: whoever put the database back from a back-up, and however, it learns of every
+    /// erasure and refusal since before a verb reads it or adds to it.
+    /// </summary>
+    public static async Task CatchUpAsync(this Installation installation, IConfiguration configuration, CancellationToken cancellation)
+    {
+        await using var services = installation.ServicesOfPersonalData(configuration);
+        await services.GetRequiredService<JournalKeeper>().ReplayAsync(cancellation);
+    }
+
     /// <summary>The container of a verb that works on personal data, wherever it is kept: all that keep some are in it.</summary>
     public static ServiceProvider ServicesOfPersonalData(this Installation installation, IConfiguration configuration) =>
         installation.Services(services => services
@@ -44,6 +55,6 @@ internal static class VerbServices
             .AddFeedback()
             .AddRequests()
             .AddPreferences()
-            .AddRequests()
+            .AddRenewals(configuration)
             .AddPersonalData(configuration));
 }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using ConsentLedger.Tests.Hosting;
+using ConsentLedger.Tests.Unsubscribe;
 using Npgsql;
 
 namespace ConsentLedger.Tests.Administration;
@@ -14,6 +15,21 @@ public sealed class HealthTests(TestDatabase databases)
 
         (await service.GetAsync("/health/live", key: "none").ReadAsync()).Text("status").ShouldBe("live");
         (await service.GetAsync("/health/ready", key: "none").ReadAsync()).Text("status").ShouldBe("ready");
+    }
+
+    [Theory]
+    [InlineData("/health/live", HttpStatusCode.OK)]
+    [InlineData("/health/ready", HttpStatusCode.ServiceUnavailable)]
+    public async Task A_probe_that_asks_for_the_head_alone_is_answered_the_same_without_a_body(string path, HttpStatusCode whileAway)
+    {
+        await using var service = await TestService.StartAsync(databases);
+
+        using var head = await service.SendBareAsync(HttpMethod.Head, path);
+        head.StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await head.Content.ReadAsByteArrayAsync(TestContext.Current.CancellationToken)).ShouldBeEmpty();
+        await service.CutDatabaseAsync(databases);
+        (await service.SendBareAsync(HttpMethod.Head, path)).StatusCode.ShouldBe(whileAway);
+        await service.JoinDatabaseAsync(databases);
     }
 
     [Fact]

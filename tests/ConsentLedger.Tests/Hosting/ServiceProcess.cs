@@ -28,10 +28,10 @@ internal sealed class ServiceProcess : IDisposable
     public TimeSpan Age => TimeProvider.System.GetElapsedTime(began);
 
     /// <summary>Starts <c>serve</c>; it does not answer yet.</summary>
-    public static ServiceProcess Start(string dataDirectory)
+    public static ServiceProcess Start(string dataDirectory, params string[] settings)
     {
         var port = FreePort();
-        var process = Launch(dataDirectory, ["serve"], new() { ["ASPNETCORE_URLS"] = string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}") });
+        var process = Launch(dataDirectory, ["serve", .. settings], new() { ["ASPNETCORE_URLS"] = string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{port}") });
         process.OutputDataReceived += Log;
         process.ErrorDataReceived += Log;
         process.BeginOutputReadLine();
@@ -46,6 +46,9 @@ internal sealed class ServiceProcess : IDisposable
             }
         }
     }
+
+    /// <summary>Starts another verb, which is not to come to its end.</summary>
+    public static Process Begin(string dataDirectory, params string[] arguments) => Launch(dataDirectory, arguments, []);
 
     /// <summary>Runs another verb to its end.</summary>
     public static async Task<(int ExitCode, string Output, string Errors)> RunAsync(string dataDirectory, params string[] arguments)

@@ -1,12 +1,15 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json.Nodes;
 using ConsentLedger.Tests.Hosting;
+using ConsentLedger.Tests.Mail;
+using Npgsql;
 
 namespace ConsentLedger.Tests.PersonalData;
 
 /// <summary>By doing it: the program backs up, goes on, and is restored.</summary>
-public sealed class RestoreTests : IDisposable
+public sealed class RestoreTests(TestDatabase databases) : IDisposable
 {
     private readonly TemporaryDataDirectory data = new();
 
@@ -47,6 +50,68 @@ public sealed class RestoreTests : IDisposable
         (await again.StopAsync()).ShouldBe(0);
     }
 
+    /// <summary>
+    /// The process is killed at the first thing that it has the restored database learn, so that this knows nothing yet; or at
+    /// a later one. Whatever starts next goes on with it before it answers.
+    /// </summary>
+    [Theory]
+    [InlineData("erasure", "true", 0)]
+    [InlineData("consent_event", "new.kind = 'withdrawn'", 1)]
+    public async Task A_restore_that_is_killed_is_gone_on_with_before_anything_is_answered(string table, string when, long learned)
+    {
+        var ledger = await databases.CreateDatabaseAsync(null);
+        var (key, file) = await BackedUpAsync(ledger, $"""
+            create function consentledger.gate() returns trigger language plpgsql as 'begin perform pg_sleep(60); return null; end';
+            create trigger gate after insert on consentledger.{table} for each row when ({when}) execute function consentledger.gate();
+            """);
+        using (var restore = ServiceProcess.Begin(data.Path, "restore", file, Setting(ledger)))
+        {
+            const string Asleep = "select count(*) from pg_stat_activity where datname = current_database() and wait_event = 'PgSleep'";
+            await MailScene.UntilAsync(async () => (long)(await SqlAsync(ledger, Asleep))! > 0, "the restore is half way");
+            restore.Kill();
+            await restore.WaitForExitAsync(TestContext.Current.CancellationToken);
+        }
+
+        await SqlAsync(ledger, "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()");
+        await SqlAsync(ledger, "drop function consentledger.gate() cascade");
+        (await SqlAsync(ledger, "select count(*) from consentledger.erasure")).ShouldBe(learned);
+
+        using var service = await ServiceProcess.Start(data.Path, Setting(ledger)).AnswersAsync(key);
+        (await AllowedAsync(service, "ada@example.org")).ShouldBeFalse("erased");
+        (await AllowedAsync(service, "ben@example.org")).ShouldBeFalse("withdrawn");
+        (await AllowedAsync(service, "cy@example.org")).ShouldBeTrue("consented before");
+        (await SqlAsync(ledger, "select count(*) from consentledger.erasure where completed_at is null")).ShouldBe(0L);
+        (await service.StopAsync()).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_verb_on_a_database_that_was_restored_by_hand_has_it_learn_first()
+    {
+        var (_, file) = await BackedUpAsync(await databases.CreateDatabaseAsync(null), "select 1");
+        var list = Path.Combine(data.Path, "list.txt");
+        var allowed = Path.Combine(data.Path, "allowed.csv");
+        await File.WriteAllLinesAsync(list, ["ada@example.org", "ben@example.org", "cy@example.org"], TestContext.Current.CancellationToken);
+        var rows = Path.Combine(data.Path, "rows.csv");
+        await File.WriteAllTextAsync(
+            rows, $"address,purpose,kind,occurredAt\nben@example.org,newsletter,given,{TimeProvider.System.GetUtcNow().UtcDateTime:O}\n", TestContext.Current.CancellationToken);
+        var export = Path.Combine(data.Path, "ada.json");
+
+        (await RunOnCopyAsync("check", list, "--purpose", "newsletter", "--output", allowed)).ShouldContain("1 may be written to");
+        (await File.ReadAllTextAsync(allowed, TestContext.Current.CancellationToken)).ShouldContain("cy@example.org");
+        (await RunOnCopyAsync("import", rows)).ShouldContain("1 held back");
+        await RunOnCopyAsync("export", "ada@example.org", "--output", export);
+        JsonNode.Parse(await File.ReadAllTextAsync(export, TestContext.Current.CancellationToken))!["addresses"]!.AsArray().ShouldBeEmpty();
+
+        async Task<string> RunOnCopyAsync(params string[] verb)
+        {
+            var copy = await databases.CreateDatabaseAsync(null);
+            await RestoreByHandAsync(copy, file);
+            var (code, output, errors) = await ServiceProcess.RunAsync(data.Path, [.. verb, Setting(copy)]);
+            code.ShouldBe(0, errors);
+            return output + errors;
+        }
+    }
+
     [Fact]
     public async Task What_is_no_backup_changes_nothing()
     {
@@ -62,6 +127,50 @@ public sealed class RestoreTests : IDisposable
     }
 
     public void Dispose() => data.Dispose();
+
+    /// <summary>Ada, Ben and Cy consent; <paramref name="before"/> is in the back-up, and gone after it; then Ada is erased and Ben withdraws.</summary>
+    private async Task<(string Key, string File)> BackedUpAsync(string ledger, string before)
+    {
+        var (made, key, errors) = await ServiceProcess.RunAsync(data.Path, "keys", "create", "--scope", "all", "--name", "test", Setting(ledger));
+        made.ShouldBe(0, errors);
+        var file = Path.Combine(data.Path, "ledger.backup");
+        using var service = await ServiceProcess.Start(data.Path, Setting(ledger)).AnswersAsync(key.Trim());
+        await SendAsync(service, HttpMethod.Put, "/v1/purposes/newsletter", new { name = "Newsletter", channel = "email", basis = "consent" });
+        foreach (var address in new[] { "ada@example.org", "ben@example.org", "cy@example.org" })
+        {
+            await SendAsync(service, HttpMethod.Post, "/v1/events", Event(address, "given"));
+        }
+
+        await SqlAsync(ledger, before);
+        var (backedUp, _, why) = await ServiceProcess.RunAsync(data.Path, "backup", file, Setting(ledger));
+        backedUp.ShouldBe(0, why);
+        await SqlAsync(ledger, "drop function if exists consentledger.gate() cascade");
+        await SendAsync(service, HttpMethod.Post, "/v1/subscribers/erase", new { address = "ada@example.org", reason = "Asked" });
+        await SendAsync(service, HttpMethod.Post, "/v1/events", Event("ben@example.org", "withdrawn"));
+        await MailScene.UntilAsync(async () => (long)(await SqlAsync(ledger, "select count(*) from consentledger.journal_queue"))! == 0, "journalled");
+        (await service.StopAsync()).ShouldBe(0);
+        return (key.Trim(), file);
+    }
+
+    private static async Task RestoreByHandAsync(string ledger, string file)
+    {
+        var target = new NpgsqlConnectionStringBuilder(ledger);
+        var start = new ProcessStartInfo(
+            "pg_restore", ["--host", target.Host!, "--port", $"{target.Port}", "--username", target.Username!, "--dbname", target.Database!, file]);
+        start.Environment["PGPASSWORD"] = target.Password;
+        using var process = Process.Start(start)!;
+        await process.WaitForExitAsync(TestContext.Current.CancellationToken);
+        process.ExitCode.ShouldBe(0);
+    }
+
+    private static async Task<object?> SqlAsync(string ledger, string sql)
+    {
+        await using var source = NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(ledger) { Pooling = false }.ConnectionString);
+        await using var command = source.CreateCommand(sql);
+        return await command.ExecuteScalarAsync(TestContext.Current.CancellationToken);
+    }
+
+    private static string Setting(string ledger) => $"--ConnectionStrings:Ledger={ledger}";
 
     private static object Event(string address, string kind) => new { address, purpose = "newsletter", kind, source = new { kind = "paper" } };
 
