@@ -9,12 +9,13 @@ using Npgsql;
 namespace ConsentLedger.Renewals;
 
 /// <summary>
-/// Tells people that a consent of theirs runs out: everybody whose purpose says so, once for each time at which one does.
+/// Tells people that a consent of theirs runs out (FACTS 28): everybody whose purpose says so, once for each time at which
+/// one does.
 /// </summary>
 /// <remarks>
 /// Nobody is written to who may not be by a check at that moment, whose records a legal hold keeps, or whose purpose is over
-/// before the consent is. A child's consent is renewed by the guardian who gave it. A consent whose whole life is no longer
-/// than the reminder comes before its end is not worth one.
+/// before the consent is; nor while another reminder to the same address waits to be sent. A child's consent is renewed by the
+/// guardian who gave it. A consent whose whole life is no longer than the reminder comes before its end is not worth one.
 /// <para>
 /// What is durable when: each person is one transaction, which locks the state, notes the reminder and queues its mail. A crash
 /// before the commit leaves neither, and the next run finds the consent again; after it both are there, and the note keeps every
@@ -63,11 +64,13 @@ public sealed partial class Reminders(
             return false;
         }
 
+        // The notes may be none when a run begins and millions when it ends: no plan made for one batch is right for another.
+        await session.ExecuteAsync("set plan_cache_mode = force_custom_plan");
         for (var after = Due.BeforeAll; ;)
         {
             var now = Instant.Of(clock.GetUtcNow());
             var reminding = (await purposes.ListAsync(cancellation)).Where(purpose => purpose.RenewalReminder is not null && !purpose.Terms.HasEnded(now)).ToDictionary(purpose => purpose.Id);
-            var due = reminding.Count == 0 ? [] : await FindDueAsync(reminding.Values, after, now, cancellation);
+            var due = reminding.Count == 0 ? [] : await FindDueAsync(session, reminding.Values, after, now, cancellation);
             foreach (var one in due)
             {
                 await TryRemindAsync(one, reminding[one.Purpose], cancellation);
@@ -82,27 +85,25 @@ public sealed partial class Reminders(
         }
     }
 
-    private async Task<List<Due>> FindDueAsync(IReadOnlyCollection<Purpose> reminding, Due after, DateTimeOffset now, CancellationToken cancellation) =>
-        await DatabaseResilience.Repeatable.ExecuteAsync(
-            async token =>
+    /// <summary>Reads as the leader: whoever has lost the lock has lost the connection, and finds nothing more.</summary>
+    private static async Task<List<Due>> FindDueAsync(
+        NpgsqlConnection session, IReadOnlyCollection<Purpose> reminding, Due after, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var rows = await session.QueryAsync<DueRow>(new CommandDefinition(
+            FindDue,
+            new
             {
-                await using var connection = await database.Service.OpenConnectionAsync(token);
-                var rows = await connection.QueryAsync<DueRow>(new CommandDefinition(
-                    FindDue,
-                    new
-                    {
-                        now = now.UtcDateTime,
-                        horizon = reminding.Max(purpose => purpose.RenewalReminder!.Value.After(now)).UtcDateTime,
-                        purposes = reminding.Select(purpose => purpose.Id.Value).ToArray(),
-                        afterTime = after.ExpiresAt.UtcDateTime,
-                        afterSubscriber = after.Subscriber.Value,
-                        afterPurpose = after.Purpose.Value,
-                        Batch,
-                    },
-                    cancellationToken: token));
-                return rows.Select(row => row.ToDue()).ToList();
+                now = now.UtcDateTime,
+                horizon = reminding.Max(purpose => purpose.RenewalReminder!.Value.After(now)).UtcDateTime,
+                purposes = reminding.Select(purpose => purpose.Id.Value).ToArray(),
+                afterTime = after.ExpiresAt.UtcDateTime,
+                afterSubscriber = after.Subscriber.Value,
+                afterPurpose = after.Purpose.Value,
+                Batch,
             },
-            cancellation);
+            cancellationToken: cancellation));
+        return rows.Select(row => row.ToDue()).ToList();
+    }
 
     /// <summary>One that can't be written to must not stand in the way of the others; the next run tries again.</summary>
     private async Task TryRemindAsync(Due due, Purpose purpose, CancellationToken cancellation)

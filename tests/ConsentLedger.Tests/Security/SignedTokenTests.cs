@@ -3,6 +3,7 @@ using ConsentLedger.Choices;
 using ConsentLedger.Ledger;
 using ConsentLedger.Preferences;
 using ConsentLedger.Purposes;
+using ConsentLedger.Renewals;
 using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
 using CsCheck;
@@ -86,6 +87,11 @@ public sealed class SignedTokenTests
         AddressChangeToken.TryVerify(move.Sign(keys), keys, out var moved).ShouldBeTrue();
         moved.ShouldBe(move);
         ConfirmToken.TryVerify(move.Sign(keys), keys, out _).ShouldBeFalse();
+
+        var renew = new RenewalToken(subscriber, new PurposeId(7), DateTimeOffset.FromUnixTimeSeconds(1_800_000_000));
+        renew.Sign(keys).ShouldBe("AQFbHXw-LwpMfY5pGis8TV5vAAAABwjfct2NqoAAh0qgXU63bIjmn2T9-dMZ6g");
+        RenewalToken.TryVerify("AQFbHXw-LwpMfY5pGis8TV5vAAAABwjfct2NqoAAh0qgXU63bIjmn2T9-dMZ6g", keys, out var last).ShouldBeTrue();
+        last.ShouldBe(renew);
     }
 
     private static string Sign((string Kind, byte[] Content) one) => SignedToken.Sign(System.Text.Encoding.ASCII.GetBytes(one.Kind), one.Content, Keys);
