@@ -1,5 +1,7 @@
 using System.Security.Cryptography;
 using ConsentLedger.Database;
+using ConsentLedger.Ledger;
+using ConsentLedger.Purposes;
 using MimeKit;
 using Npgsql;
 using Polly;
@@ -33,6 +35,8 @@ internal sealed partial class MailDelivery : BackgroundService
     private static readonly TimeSpan Margin = TimeSpan.FromMinutes(3);
 
     private readonly MailOutbox outbox;
+    private readonly LedgerStore ledger;
+    private readonly PurposeCatalogue purposes;
     private readonly MailSettings settings;
     private readonly IMailTransport transport;
     private readonly MailMetrics metrics;
@@ -43,9 +47,12 @@ internal sealed partial class MailDelivery : BackgroundService
     private DateTimeOffset askAgainAt;
 
     public MailDelivery(
-        MailOutbox outbox, MailSettings settings, IMailTransport transport, MailMetrics metrics, TimeProvider clock, ILogger<MailDelivery> log)
+        MailOutbox outbox, LedgerStore ledger, PurposeCatalogue purposes, MailSettings settings, IMailTransport transport, MailMetrics metrics,
+        TimeProvider clock, ILogger<MailDelivery> log)
     {
         this.outbox = outbox;
+        this.ledger = ledger;
+        this.purposes = purposes;
         this.settings = settings;
         this.transport = transport;
         this.metrics = metrics;
@@ -136,9 +143,12 @@ internal sealed partial class MailDelivery : BackgroundService
     private async Task<bool> SendAsync(MailOutbox.Leased mail)
     {
         MimeMessage message;
+        MailConsent? consent;
         try
         {
-            message = Compose(mail);
+            var (recipient, content) = outbox.Open(mail);
+            message = Compose(mail, recipient, content);
+            consent = content.RestsOn;
         }
         catch (Exception unreadable) when (unreadable is CryptographicException or FormatException or System.Text.Json.JsonException)
         {
@@ -149,6 +159,13 @@ internal sealed partial class MailDelivery : BackgroundService
 
         using (message)
         {
+            if (consent is not null && !await IsAllowedAsync(consent))
+            {
+                await outbox.DropAsync(mail, CancellationToken.None);
+                metrics.Handled("dropped");
+                return true;
+            }
+
             try
             {
                 var handover = await breaker.ExecuteAsync(async token => await transport.SendAsync(message, token), CancellationToken.None);
@@ -177,6 +194,14 @@ internal sealed partial class MailDelivery : BackgroundService
                 return false;
             }
         }
+    }
+
+    /// <summary>False if the person has said no while the mail waited, or what they had agreed to has run out.</summary>
+    private async Task<bool> IsAllowedAsync(MailConsent consent)
+    {
+        var states = await ledger.ReadStatesAsync(consent.Subscriber, CancellationToken.None);
+        return await purposes.FindAsync(consent.Purpose, CancellationToken.None) is { } purpose
+            && SubscriberState.Of(states, purpose.Id).Decide(purpose.Terms, clock.GetUtcNow()).Allowed;
     }
 
     private async Task NoteAsync(MailOutbox.Leased mail, Handover handover)
@@ -208,9 +233,8 @@ internal sealed partial class MailDelivery : BackgroundService
     /// The message as it goes out. Header fields are set as values, which MimeKit encodes, and hold no control character
     /// (<see cref="OutgoingMail"/>), so no text can become another field.
     /// </summary>
-    private MimeMessage Compose(MailOutbox.Leased mail)
+    private MimeMessage Compose(MailOutbox.Leased mail, string recipient, MailOutbox.Content content)
     {
-        var (recipient, content) = outbox.Open(mail);
         var message = new MimeMessage { Subject = content.Subject, Date = mail.CreatedAt, MessageId = mail.MessageId };
         message.From.Add(settings.From);
         message.To.Add(new MailboxAddress(null, recipient));

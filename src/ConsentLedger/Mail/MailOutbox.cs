@@ -43,7 +43,7 @@ public sealed class MailOutbox(NpgsqlDataSource database, Sealer sealer, Subscri
         var holder = subscribers.Of(mail.Recipient).Value;
         var id = Guid.CreateVersion7(now);
         var messageId = $"{id:N}@{publicUrl.Host}";
-        var content = new Content(mail.Subject, mail.Text, mail.Html, mail.Unsubscribe);
+        var content = new Content(mail.Subject, mail.Text, mail.Html, mail.Unsubscribe, mail.RestsOn);
         await connection.ExecuteAsync(new CommandDefinition(
             """
             insert into mail_outbox (subscriber_id, mail_id, kind, message_id, recipient, content, next_attempt_at, created_at)
@@ -121,6 +121,12 @@ public sealed class MailOutbox(NpgsqlDataSource database, Sealer sealer, Subscri
     /// <summary>It is set aside for good.</summary>
     internal Task SetAsideAsync(Leased mail, int? smtpCode, CancellationToken cancellation) => FinishAsync(mail, "poison", smtpCode, cancellation);
 
+    /// <summary>It is not to be sent any more: nothing is left of it.</summary>
+    internal Task DropAsync(Leased mail, CancellationToken cancellation) => ExecuteAsync(
+        "delete from mail_outbox where subscriber_id = @SubscriberId and mail_id = @MailId and status = 'waiting'",
+        new { mail.SubscriberId, mail.MailId },
+        cancellation);
+
     /// <summary>It is tried again later, and this attempt counted.</summary>
     internal Task PutOffAsync(Leased mail, DateTimeOffset until, int? smtpCode, CancellationToken cancellation) => ExecuteAsync(
         """
@@ -189,7 +195,7 @@ public sealed class MailOutbox(NpgsqlDataSource database, Sealer sealer, Subscri
             cancellation);
 
     /// <summary>What is sealed of a mail.</summary>
-    internal sealed record Content(string Subject, string Text, string Html, UnsubscribeHeaders? Unsubscribe);
+    internal sealed record Content(string Subject, string Text, string Html, UnsubscribeHeaders? Unsubscribe, MailConsent? RestsOn = null);
 
     /// <summary>A mail that this instance is to send now.</summary>
     internal sealed record Leased(

@@ -1,5 +1,6 @@
 using System.Globalization;
 using ConsentLedger.Ledger;
+using ConsentLedger.Purposes;
 using ConsentLedger.Subscribers;
 
 namespace ConsentLedger.Mail;
@@ -48,8 +49,19 @@ public sealed record OutgoingMail
         }
     }
 
+    /// <summary>
+    /// The consent that has to stand still when it is sent: whoever says no while it waits does not get it. Null for what goes
+    /// whatever was said.
+    /// </summary>
+    public MailConsent? RestsOn { get; init; }
+
     private static string OneLine(string value, string name) =>
         value.EnumerateRunes().Any(rune => System.Text.Rune.GetUnicodeCategory(rune) is UnicodeCategory.Control or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator)
             ? throw new ArgumentException("A header field of a mail holds no control character.", name)
             : value;
 }
+
+/// <summary>A consent that a mail rests on: a check of this subscriber for this purpose has to say yes.</summary>
+/// <param name="Subscriber">Whose consent it is about; not always who gets the mail.</param>
+/// <param name="Purpose">What for.</param>
+public sealed record MailConsent(SubscriberId Subscriber, PurposeId Purpose);

@@ -60,7 +60,11 @@ public sealed class ReminderMails(MailOutbox outbox, UnsubscribeLinks links, Org
             .Say(Organisation);
         return outbox.EnqueueAsync(
             connection,
-            letter.To(recipient, Kind, texts.With("mail.renewal.subject", ("organisation", Organisation))) with { Unsubscribe = wayOut.Headers },
+            letter.To(recipient, Kind, texts.With("mail.renewal.subject", ("organisation", Organisation))) with
+            {
+                Unsubscribe = wayOut.Headers,
+                RestsOn = new MailConsent(consent.SubscriberId, consent.Purpose),
+            },
             cancellation);
     }
 

@@ -14,8 +14,9 @@ namespace ConsentLedger.Renewals;
 /// </summary>
 /// <remarks>
 /// Nobody is written to who may not be by a check at that moment, whose records a legal hold keeps, or whose purpose is over
-/// before the consent is; nor while another reminder to the same address waits to be sent. A child's consent is renewed by the
-/// guardian who gave it. A consent whose whole life is no longer than the reminder comes before its end is not worth one.
+/// before the consent is; nor while another reminder to the same address waits to be sent. The mail asks once more before it
+/// leaves (<see cref="Mail.OutgoingMail.RestsOn"/>). A child's consent is renewed by the guardian who gave it. A consent whose
+/// whole life is no longer than the reminder comes before its end is not worth one.
 /// <para>
 /// What is durable when: each person is one transaction, which locks the state, notes the reminder and queues its mail. A crash
 /// before the commit leaves neither, and the next run finds the consent again; after it both are there, and the note keeps every
@@ -78,6 +79,8 @@ public sealed partial class Reminders(
 
             if (due.Count < Batch)
             {
+                // Whoever is next need not wait until the server has noticed that this connection is closed.
+                await session.ExecuteAsync("select pg_advisory_unlock(@AdvisoryLock)", new { AdvisoryLock });
                 return true;
             }
 
@@ -176,17 +179,20 @@ public sealed partial class Reminders(
     private async Task<bool> MayWriteAsync(
         NpgsqlConnection connection, SubscriberId subscriber, SubscriberId recipient, Purpose purpose, CancellationToken cancellation)
     {
-        var states = await ledger.ReadStatesAsync(subscriber, cancellation);
-        var all = states.Where(state => state.Purpose.IsFacet || state.Purpose == purpose.Id).Aggregate(default(SubscriberState), (some, one) => some.With(one));
+        var all = SubscriberState.Of(await ledger.ReadStatesAsync(subscriber, cancellation), purpose.Id);
         if (!all.Decide(purpose.Terms, clock.GetUtcNow()).Allowed || await ReminderMails.IsWaitingAsync(connection, recipient, cancellation))
         {
             return false;
         }
 
+        if (recipient == subscriber)
+        {
+            return true;
+        }
+
         // A guardian may have said no to mails, too.
-        var theirs = recipient == subscriber ? [] : await ledger.ReadStatesAsync(recipient, cancellation);
-        var facets = theirs.Where(state => state.Purpose.IsFacet).Aggregate(default(SubscriberState), (some, one) => some.With(one));
-        return !facets.IsSuppressed && !facets.IsRestricted && !facets.HasObjected;
+        var theirs = SubscriberState.Of(await ledger.ReadStatesAsync(recipient, cancellation), purpose.Id);
+        return !theirs.IsSuppressed && !theirs.IsRestricted && !theirs.HasObjected;
     }
 
     /// <summary>Notes that the reminder is sent; false if that was noted before.</summary>

@@ -107,8 +107,7 @@ internal sealed class Renewing(NpgsqlDataSource database, LedgerStore ledger, Pu
             return (RenewalStatus.Closed, null);
         }
 
-        var states = await ledger.ReadStatesAsync(link.Subscriber, cancellation);
-        var all = states.Where(state => state.Purpose.IsFacet || state.Purpose == link.Purpose).Aggregate(default(SubscriberState), (some, one) => some.With(one));
+        var all = SubscriberState.Of(await ledger.ReadStatesAsync(link.Subscriber, cancellation), link.Purpose);
         var now = clock.GetUtcNow();
         var decision = all.Decide(purpose.Terms, now);
         return decision switch

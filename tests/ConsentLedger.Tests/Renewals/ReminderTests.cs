@@ -168,6 +168,39 @@ public sealed class ReminderTests(TestDatabase databases)
         (await service.RemindersAsync()).ShouldBe(2);
     }
 
+    [Theory]
+    [InlineData("withdrawn", "newsletter")]
+    [InlineData("objected", "*")]
+    [InlineData("suppressed", "*")]
+    [InlineData(null, null)]
+    public async Task Whoever_says_no_while_the_mail_waits_does_not_get_it_nor_anybody_once_the_purpose_is_over(string? kind, string? purpose)
+    {
+        using var sink = SmtpSink.Start();
+        await using var service = await RenewalScene.AgreedAsync(databases, sink);
+        await service.AgreeAsync("ben@example.org");
+        sink.Recipients = _ => "451 later";
+        await service.RemindAsync();
+        await MailScene.UntilAsync(async () => (long)(await service.SqlAsync("select count(*) from mail_outbox where smtp_code = 451"))! == 2, "both were tried");
+
+        if (kind is null)
+        {
+            await service.RenewedPurposeAsync(more: new() { ["endsAt"] = "2026-11-22T10:30:00Z" });
+        }
+        else
+        {
+            await service.EventAsync(Ada, kind, purpose!);
+        }
+
+        sink.Recipients = _ => null;
+        service.Later(TimeSpan.FromHours(3));
+
+        await MailScene.UntilAsync(async () => await service.CountMailsAsync("waiting") == 0, "looked into");
+        sink.Mails.Select(mail => mail.Recipient).ShouldBe(kind is null ? [] : ["ben@example.org"]);
+        (await service.CountMailsAsync("poison")).ShouldBe(0);
+        await service.RemindAsync();
+        (await service.CountMailsAsync("waiting")).ShouldBe(0);
+    }
+
     [Fact]
     public async Task Instances_at_once_remind_everybody_and_nobody_twice()
     {
