@@ -1,8 +1,6 @@
-using System.Diagnostics;
 using System.Globalization;
 using System.Text.RegularExpressions;
 using ConsentLedger.Ledger;
-using Npgsql;
 
 namespace ConsentLedger.Benchmarks;
 
@@ -16,20 +14,19 @@ internal static partial class AppendBenchmark
         Console.WriteLine($"{arguments.Subscribers:N0} subscribers, {Clients} clients, {arguments.Rounds} rounds of {arguments.Seconds} s each, {Environment.ProcessorCount} cores shared with the load");
         await using var scene = await Scene.SetAsync(arguments.Subscribers);
         var service = await scene.StartServiceAsync();
-        var script = Path.Combine(scene.DataDirectory, "append.sql");
-        await File.WriteAllTextAsync(script, Statement());
+        var script = Statement();
         var duration = TimeSpan.FromSeconds(arguments.Seconds);
         var next = 0;
         byte[] Request(int number) => Load.Post("/v1/events", scene.Key, $$$"""
             {"address":"writer-{{{Interlocked.Increment(ref next)}}}@museum.example","purpose":"newsletter","kind":"given","source":{"kind":"web-form","url":"https://museum.example/join"},"evidence":{"ip":"192.0.2.7","userAgent":"Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0"}}
             """);
         await Load.RunAsync(service, Clients, TimeSpan.FromSeconds(12), Request, expected: 201);
-        await PgbenchAsync(scene, script, 2);
+        await Pgbench.RunAsync(scene, script, Clients, 2);
 
         var ratios = new List<double>();
         for (var round = 0; round < arguments.Rounds; round++)
         {
-            var least = await PgbenchAsync(scene, script, arguments.Seconds);
+            var least = await Pgbench.RunAsync(scene, script, Clients, arguments.Seconds);
             Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"pgbench {least,9:N0} appends/s"));
             var appends = await Load.RunAsync(service, Clients, duration, Request, expected: 201);
             ratios.Add(appends.PerSecond / least);
@@ -53,26 +50,6 @@ internal static partial class AppendBenchmark
         static string Bytes(int length) => string.Create(CultureInfo.InvariantCulture, $"decode(repeat('ab', {length}), 'hex')");
     }
 
-    private static async Task<double> PgbenchAsync(Scene scene, string script, int seconds)
-    {
-        var settings = new NpgsqlConnectionStringBuilder(scene.Installation.Server.ConnectionString);
-        var start = new ProcessStartInfo("pgbench",
-        [
-            "-n", "-M", "prepared", "-c", $"{Clients}", "-j", "2", "-T", $"{seconds}", "-f", script,
-            "-h", settings.Host!, "-p", $"{settings.Port}", "-U", settings.Username!, settings.Database!,
-        ])
-        { RedirectStandardOutput = true };
-        start.Environment["PGPASSWORD"] = settings.Password;
-        start.Environment["PGOPTIONS"] = "-c search_path=consentledger";
-        using var process = Process.Start(start)!;
-        var output = await process.StandardOutput.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        return double.Parse(Tps().Match(output).Groups[1].Value, CultureInfo.InvariantCulture);
-    }
-
     [GeneratedRegex(@"\$(\d+)")]
     private static partial Regex Parameter();
-
-    [GeneratedRegex(@"tps = ([\d.]+)")]
-    private static partial Regex Tps();
 }

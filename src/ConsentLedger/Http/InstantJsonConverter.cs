@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ConsentLedger.Database;
@@ -20,8 +19,7 @@ public sealed class InstantJsonConverter : JsonConverter<DateTimeOffset>
     /// <summary>Writes a time, for what is written without a serializer.</summary>
     public static void Write(Utf8JsonWriter writer, DateTimeOffset value)
     {
-        Span<char> text = stackalloc char[32];
-        value.UtcDateTime.TryFormat(text, out var length, "yyyy-MM-dd'T'HH:mm:ss.FFFFFF'Z'", CultureInfo.InvariantCulture);
-        writer.WriteStringValue(text[..length]);
+        var utc = value.UtcDateTime;
+        writer.WriteStringValue(utc.AddTicks(-(utc.Ticks % TimeSpan.TicksPerMicrosecond)));
     }
 }
