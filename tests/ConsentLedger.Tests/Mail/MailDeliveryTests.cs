@@ -56,7 +56,7 @@ public sealed class MailDeliveryTests(TestDatabase databases)
         sink.Recipients = _ => "451 not now";
         await using var service = await TestService.StartAsync(databases, MailScene.To(sink));
         await service.QueueAsync();
-        await MailScene.UntilAsync(async () => (int?)await service.SqlAsync("select smtp_code from mail_outbox") == 451, "refused");
+        await MailScene.UntilAsync(async () => 451.Equals(await service.SqlAsync("select smtp_code from mail_outbox")), "refused");
 
         var stored = (string)(await service.SqlAsync("select encode(recipient || content, 'escape') from mail_outbox"))!;
         stored.ShouldNotContain("ada");
