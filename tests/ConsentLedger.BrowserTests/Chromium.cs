@@ -16,9 +16,9 @@ public sealed class Chromium : IAsyncLifetime
     private IPlaywright? playwright;
     private IBrowser? browser;
 
-    /// <summary>Where screenshots go: <c>CONSENTLEDGER_SCREENSHOTS</c>, else <c>artifacts/screenshots</c>, which git ignores.</summary>
-    public static string Screenshots { get; } = Directory.CreateDirectory(
-        Environment.GetEnvironmentVariable("CONSENTLEDGER_SCREENSHOTS") ?? Path.Combine(RepositoryRoot(), "artifacts", "screenshots")).FullName;
+    /// <summary>Where pictures of the pages go, for people to look at; null unless <c>CONSENTLEDGER_SCREENSHOTS</c> names a folder.</summary>
+    public static string? Screenshots { get; } =
+        Environment.GetEnvironmentVariable("CONSENTLEDGER_SCREENSHOTS") is { Length: > 0 } folder ? Directory.CreateDirectory(folder).FullName : null;
 
     public async ValueTask InitializeAsync()
     {
@@ -69,17 +69,6 @@ public sealed class Chromium : IAsyncLifetime
     {
         var folders = (Environment.GetEnvironmentVariable("PATH") ?? string.Empty).Split(Path.PathSeparator).Prepend("/usr/bin");
         return folders.SelectMany(folder => Names.Select(name => Path.Combine(folder, name))).FirstOrDefault(File.Exists);
-    }
-
-    private static string RepositoryRoot()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "ConsentLedger.sln")))
-        {
-            folder = folder.Parent;
-        }
-
-        return folder?.FullName ?? Path.GetTempPath();
     }
 }
 

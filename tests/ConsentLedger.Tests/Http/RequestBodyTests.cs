@@ -7,7 +7,7 @@ using ConsentLedger.Tests.Hosting;
 namespace ConsentLedger.Tests.Http;
 
 /// <summary>What becomes of bodies that are not what they should be. A marker in each must not come back.</summary>
-public sealed class RequestBodyTests(TestDatabase databases)
+public sealed class RequestBodyTests(TestDatabase databases, SharedService shared) : IClassFixture<SharedService>
 {
     private const string Marker = "ada@example.org";
 
@@ -47,9 +47,7 @@ public sealed class RequestBodyTests(TestDatabase databases)
     [InlineData("""{'name':'ada@example.org'}""", "body", "This is not valid JSON.")]
     public async Task A_body_that_can_not_be_read_is_refused_at_its_path(string body, string path, string error)
     {
-        await using var service = await TestService.StartAsync(databases);
-
-        var said = await SendAsync(service, Encoding.UTF8.GetBytes(body)).ReadErrorAsync(path);
+        var said = await SendAsync(shared.Service, Encoding.UTF8.GetBytes(body)).ReadErrorAsync(path);
 
         said.ShouldBe(error);
     }
@@ -90,10 +88,9 @@ public sealed class RequestBodyTests(TestDatabase databases)
     [InlineData("\\u0085")]
     public async Task A_control_character_in_a_text_is_refused(string character)
     {
-        await using var service = await TestService.StartAsync(databases);
         var body = $$"""{"name":"N{{character}}","description":"D{{character}}","channel":"email","basis":"consent","recipients":["R{{character}}"]}""";
 
-        var problem = await SendAsync(service, Encoding.UTF8.GetBytes(body)).ReadProblemAsync(HttpStatusCode.BadRequest, "validation");
+        var problem = await SendAsync(shared.Service, Encoding.UTF8.GetBytes(body)).ReadProblemAsync(HttpStatusCode.BadRequest, "validation");
 
         problem["errors"]!.AsObject().Select(error => error.Key).ShouldBe(["name", "description", "recipients[0]"]);
     }
@@ -129,9 +126,7 @@ public sealed class RequestBodyTests(TestDatabase databases)
     [InlineData(null)]
     public async Task Another_content_type_is_refused(string? contentType)
     {
-        await using var service = await TestService.StartAsync(databases);
-
-        await SendAsync(service, """{"name":"N","channel":"email","basis":"consent"}"""u8.ToArray(), contentType: contentType).ReadProblemAsync(HttpStatusCode.UnsupportedMediaType, "unsupported-media-type");
+        await SendAsync(shared.Service, """{"name":"N","channel":"email","basis":"consent"}"""u8.ToArray(), contentType: contentType).ReadProblemAsync(HttpStatusCode.UnsupportedMediaType, "unsupported-media-type");
     }
 
     [Theory]

@@ -5,7 +5,7 @@ using ConsentLedger.Tests.Hosting;
 
 namespace ConsentLedger.Tests.SignUps;
 
-public sealed class FormsTests(TestDatabase databases)
+public sealed class FormsTests(TestDatabase databases, SharedService shared) : IClassFixture<SharedService>
 {
     [Fact]
     public async Task A_form_is_made_shown_listed_and_changed()
@@ -40,7 +40,7 @@ public sealed class FormsTests(TestDatabase databases)
     [InlineData("fields", "[\"first name\"]", "fields[0]")]
     public async Task A_form_that_can_not_be_is_refused_by_the_member_that_is_wrong(string member, string value, string path)
     {
-        await using var service = await TestService.StartAsync(databases);
+        var service = shared.Service;
         await service.PurposeAsync();
         await service.PurposeAsync("letters", with: new JsonObject { ["channel"] = "post" });
         var form = SignUpScene.Form();
