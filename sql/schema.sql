@@ -17,7 +17,7 @@ create type mail_status as enum (
     'waiting', 'sent', 'poison');
 
 create type purge_rule as enum (
-    'ended', 'lapsed', 'pending', 'evidence', 'facets', 'address', 'erasure');
+    'ended', 'lapsed', 'pending', 'evidence', 'facets', 'address', 'erasure', 'requests', 'audit');
 
 create type purge_status as enum (
     'pending', 'running', 'completed', 'failed');
@@ -77,11 +77,13 @@ create table audit_entry (
     constraint audit_entry_details_are_members CHECK (json_typeof(details) = 'object'::text)
 );
 CREATE INDEX audit_entry_by_action ON consentledger.audit_entry USING btree (action, audit_id);
+CREATE INDEX audit_entry_by_age ON consentledger.audit_entry USING btree (happened_at, audit_id);
 CREATE INDEX audit_entry_by_subscriber ON consentledger.audit_entry USING btree (about_subscriber, audit_id) WHERE (about_subscriber IS NOT NULL);
 comment on table audit_entry is 'Written in the transaction of what it records where there is one, else before the answer: what was not recorded was not shown.';
 comment on column audit_entry.about_subscriber is 'A keyed hash, like every subscriber id; no entry holds an address. Not the first column: the trail is no part of a subscriber''s records and stays when they go.';
 comment on column audit_entry.target is 'What else it was done to: the id of a key, a run or a request, the key of a form.';
 comment on column audit_entry.details is 'Counts and settings, as texts; nothing personal.';
+grant delete, select on audit_entry to consentledger_purge;
 grant insert, select on audit_entry to consentledger_service;
 
 create table breach (
@@ -372,6 +374,8 @@ create table purge_run (
     address bigint not null default 0,
     expired bigint not null default 0,
     held_back bigint not null default 0,
+    requests bigint not null default 0,
+    audit bigint not null default 0,
     constraint purge_run_pk PRIMARY KEY (run_id),
     constraint purge_run_scheduled_once UNIQUE (scheduled_for),
     constraint purge_run_finished_has_times CHECK ((status = ANY (ARRAY['completed'::purge_status, 'failed'::purge_status])) = (finished_at IS NOT NULL) AND (status = 'pending'::purge_status) = (started_at IS NULL)),
@@ -380,6 +384,7 @@ create table purge_run (
 CREATE UNIQUE INDEX purge_run_one_open ON consentledger.purge_run USING btree ((true)) WHERE (status = ANY (ARRAY['pending'::purge_status, 'running'::purge_status]));
 comment on table purge_run is 'Each counter is written in the transaction that deletes what it counts, so it is true after a crash too.';
 comment on column purge_run.scheduled_for is 'The time of the schedule that this run is for; unique, so that of several instances one makes it.';
+comment on column purge_run.audit is 'Of the audit trail alone there are no purge records: this count is what is left of it.';
 grant select, update on purge_run to consentledger_purge;
 grant insert (run_id, trigger, dry_run, scheduled_for, requested_at), select, update (expired) on purge_run to consentledger_service;
 
@@ -453,12 +458,13 @@ create table rights_request (
     constraint rights_request_paused_says_when CHECK ((status = 'paused'::request_status) = (paused_at IS NOT NULL))
 );
 CREATE INDEX rights_request_by_id ON consentledger.rights_request USING btree (request_id);
+CREATE INDEX rights_request_closed ON consentledger.rights_request USING btree (closed_at, subscriber_id, request_id) WHERE (closed_at IS NOT NULL);
 CREATE INDEX rights_request_open ON consentledger.rights_request USING btree (due_at, request_id) WHERE (status = ANY (ARRAY['open'::request_status, 'paused'::request_status]));
 comment on column rights_request.person is 'Sealed: the address and how the request came. Null once the person was erased; that they asked, and when, stays.';
 comment on column rights_request.paused_for is 'How long the clock stood still, over all pauses that have ended.';
 comment on column rights_request.due_at is 'By when it is answered, if the clock is not stopped any more; of a complaint, by when it is acknowledged, and then null.';
 comment on column rights_request.delivered is 'How the copy that was asked for came to the person; null until then, and of what asks for none.';
-grant select, update (person) on rights_request to consentledger_purge;
+grant delete, select, update (person) on rights_request to consentledger_purge;
 grant insert, select, update on rights_request to consentledger_service;
 
 create table rights_request_step (
@@ -474,7 +480,7 @@ create table rights_request_step (
 );
 comment on table rights_request_step is 'The history of a request: what was done, when and by whom. Append-only by grant.';
 comment on column rights_request_step.note is 'Sealed: why, in words. Null if nothing was said, or once the person was erased.';
-grant select, update (note) on rights_request_step to consentledger_purge;
+grant delete, select, update (note) on rights_request_step to consentledger_purge;
 grant insert, select on rights_request_step to consentledger_service;
 
 create table sign_up (

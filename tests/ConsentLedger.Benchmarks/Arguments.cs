@@ -22,6 +22,7 @@ internal sealed record Arguments(int Subscribers, int Connections, int Seconds, 
                                                                               stream [--subscribers N] [--rounds N]
                                                                               purge [--subscribers N]
                                                                               beside [--subscribers N] [--seconds N]
+                                                                              export
                                                                               start
             """);
         return 2;

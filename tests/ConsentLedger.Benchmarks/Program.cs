@@ -8,6 +8,7 @@ return args switch
     ["stream", .. var rest] => await StreamBenchmark.RunAsync(Arguments.Read(rest)),
     ["purge", .. var rest] => await PurgeBenchmark.RunAsync(Arguments.Read(rest)),
     ["beside", .. var rest] => await BesideBenchmark.RunAsync(Arguments.Read(rest)),
+    ["export", ..] => await ExportBenchmark.RunAsync(),
     ["start", ..] => await StartBenchmark.RunAsync(),
     ["floor", var connectionString, var url] => await FloorServer.RunAsync(connectionString, url),
     _ => Arguments.Help(),

@@ -22,7 +22,7 @@ public static class ProcessingRecord
 
     /// <summary>Adds what it needs.</summary>
     public static IServiceCollection AddProcessingRecord(this IServiceCollection services, IConfiguration configuration) =>
-        services.AddSingleton(ProcessingStatement.Read(configuration));
+        services.AddSingleton(ProcessingStatement.Read(configuration)).AddSingleton(AccountabilityKept.Read(configuration));
 
     /// <summary>Maps the route.</summary>
     public static void MapProcessingRecord(this IEndpointRouteBuilder app) =>
@@ -44,7 +44,8 @@ public static class ProcessingRecord
                 "newsletter", "Newsletter", "What is on at the museum, once a month.", PurposeStatus.Active, LawfulBasis.Consent, Channel.Email,
                 ProcessingStatement.DefaultPeople, ["name", "e-mail address"], false, ["our e-mail provider"], new Period(24, 0), null, 13,
                 new PurposeRetention(), ExampleTime, ExampleTime),
-        ]);
+        ],
+        new AccountabilityKept(AccountabilityKept.DefaultRequests, AccountabilityKept.DefaultAudit));
 
     /// <summary>The record of processing.</summary>
     /// <param name="GeneratedAt">When it was made.</param>
@@ -52,8 +53,10 @@ public static class ProcessingRecord
     /// <param name="Transfers">Transfers to other countries, and the safeguards; null if the settings say nothing.</param>
     /// <param name="Security">How the data is protected.</param>
     /// <param name="Activities">What is done with it: one for each purpose.</param>
+    /// <param name="AccountabilityKept">How long that is kept which shows that the law was kept: what people asked for, and the audit trail.</param>
     public sealed record ProcessingRecordView(
-        DateTimeOffset GeneratedAt, ProcessingController Controller, string? Transfers, string Security, IReadOnlyList<ProcessingActivity> Activities);
+        DateTimeOffset GeneratedAt, ProcessingController Controller, string? Transfers, string Security, IReadOnlyList<ProcessingActivity> Activities,
+        AccountabilityKept AccountabilityKept);
 
     /// <summary>The controller.</summary>
     /// <param name="Name">Its name.</param>
@@ -89,7 +92,7 @@ public static class ProcessingRecord
 
     private static async Task<Results<Ok<ProcessingRecordView>, ContentHttpResult, PageResult<ProcessingRecordPage>, Problem>> HandleAsync(
         HttpContext context, PurposeCatalogue purposes, Organisation organisation, ControllerContact contact, ProcessingStatement statement,
-        TimeProvider clock, CancellationToken cancellation)
+        AccountabilityKept kept, TimeProvider clock, CancellationToken cancellation)
     {
         if (!context.Caller().MayUse(PurposeKey.All))
         {
@@ -102,7 +105,8 @@ public static class ProcessingRecord
             new ProcessingController(organisation.Name, contact.Address, contact.Email, contact.Phone, contact.DataProtectionOfficer, contact.RegistrationNumber),
             statement.Transfers,
             statement.Security,
-            [.. (await purposes.ListAsync(cancellation)).Select(purpose => Of(purpose, statement.People, now))]);
+            [.. (await purposes.ListAsync(cancellation)).Select(purpose => Of(purpose, statement.People, now))],
+            kept);
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers.Vary = "Accept, Accept-Language";
         return Wanted(context.Request) switch
@@ -127,6 +131,7 @@ public static class ProcessingRecord
             [
                 "controller", "contact", "dataProtectionOfficer", "purpose", "name", "description", "status", "basis", "channel", "people", "dataCategories",
                 "specialCategory", "recipients", "consentLifetime", "endsAt", "minimumAge", "retentionPending", "retentionLapsed", "retentionEvidence", "transfers", "security",
+                "retentionRequests", "retentionAudit",
             ]);
         var controller = record.Controller;
         foreach (var activity in record.Activities)
@@ -144,6 +149,7 @@ public static class ProcessingRecord
                     activity.MinimumAge?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? string.Empty,
                     activity.Retention.Pending.ToString(), activity.Retention.Lapsed.ToString(), activity.Retention.Evidence?.ToString() ?? string.Empty,
                     record.Transfers ?? string.Empty, record.Security,
+                    record.AccountabilityKept.Requests.ToString(), record.AccountabilityKept.Audit.ToString(),
                 ]);
         }
 

@@ -14,7 +14,7 @@ namespace ConsentLedger.Retention;
 /// What is deleted, the addresses of those of whom no event is left, the purge records, the suppressions that stay and the
 /// run's counters commit together: a crash leaves the whole batch or nothing of it.
 /// </summary>
-internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTimeOffset now, int size)
+internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTimeOffset now, RetentionOptions options)
 {
     /// <summary>Neither under a legal hold nor restricted (UK GDPR Art 18).</summary>
     private const string NotHeld = """
@@ -90,6 +90,17 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
         order by evidence.occurred_at, evidence.subscriber_id, evidence.event_id
         limit @size
         for update of state skip locked
+        """;
+
+    private const string LockRequests = $"""
+        select request.subscriber_id, request.closed_at as occurred_at, request.request_id as event_id
+        from rights_request request
+        where request.closed_at is not null and {RuleSql.RequestsDue} <= @now
+            and (request.closed_at, request.subscriber_id, request.request_id) > (@afterTime, @afterSubscriber, @afterEvent)
+            and request.closed_at <= @now - @requestsKept::interval + {RuleSql.Slack}
+        order by request.closed_at, request.subscriber_id, request.request_id
+        limit @size
+        for update of request skip locked
         """;
 
     /// <summary>
@@ -264,6 +275,47 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
                 is distinct from (rebuilt.kind, rebuilt.basis, rebuilt.occurred_at, rebuilt.expires_at, rebuilt.event_id)
         """;
 
+    private const string DeleteRequests = """
+        with due as materialized (
+            select * from unnest(@subscribers, @events) as due (subscriber_id, request_id)
+        ),
+        steps_gone as (
+            delete from rights_request_step step using due
+            where step.subscriber_id = due.subscriber_id and step.request_id = due.request_id
+        ),
+        gone as (
+            delete from rights_request request using due
+            where request.subscriber_id = due.subscriber_id and request.request_id = due.request_id
+            returning request.subscriber_id, request.request_id, request.closed_at
+        ),
+        recorded as (
+            insert into purge_record (subscriber_id, run_id, event_id, rule, occurred_at, purged_at)
+            select subscriber_id, @runId, request_id, 'requests', closed_at, @now from gone
+            on conflict do nothing
+            returning 1
+        )
+        select count(*) from recorded
+        """;
+
+    /// <summary>
+    /// The oldest of the trail, what is about somebody whose records are held aside. What has gone is not there for the next
+    /// batch, which so needs no place to go on from.
+    /// </summary>
+    private const string DeleteAudit = $"""
+        with due as materialized (
+            select entry.audit_id
+            from audit_entry entry cross join lateral (select entry.about_subscriber as subscriber_id) state
+            where {RuleSql.AuditDue} <= @now and entry.happened_at <= @now - @auditKept::interval + {RuleSql.Slack}
+                and {NotHeld}
+            order by entry.happened_at, entry.audit_id
+            limit @size
+        ),
+        gone as (
+            delete from audit_entry using due where audit_entry.audit_id = due.audit_id returning 1
+        )
+        select count(*) from gone
+        """;
+
     /// <summary>
     /// Of those whose states are locked, the ones that may go: under no hold that was placed since they were read, and with
     /// their address locked too, if it is kept. An append locks the address of whom it is for until it commits.
@@ -308,6 +360,20 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
     public async Task<Outcome?> DeleteAsync(PurgeRule rule, int purpose, Cursor after, CancellationToken cancellation)
     {
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        if (rule == PurgeRule.Audit)
+        {
+            var gone = await ScalarAsync(
+                DeleteAudit, new { now = now.UtcDateTime, size = options.BatchSize, auditKept = options.Accountability.Audit.ToString() }, cancellation);
+            if (gone == 0)
+            {
+                return null;
+            }
+
+            await CountAsync(rule, new Outcome(gone, 0, after), cancellation);
+            await transaction.CommitAsync(cancellation);
+            return new Outcome(gone, 0, after);
+        }
+
         var locked = await LockAsync(rule, purpose, after, cancellation);
         if (locked.Count == 0)
         {
@@ -319,7 +385,8 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
         var free = await LockAddressesAsync(locked, cancellation);
         var due = locked.Where(row => free.Contains(row.SubscriberId)).ToList();
         var outcome = due.Count == 0 ? new Outcome(0, 0, locked[^1])
-            : rule == PurgeRule.Evidence ? new Outcome(await DeleteEvidenceAsync(due, cancellation), 0, locked[^1])
+            : rule == PurgeRule.Evidence ? new Outcome(await DeleteOneByOneAsync(DeleteEvidence, due, cancellation), 0, locked[^1])
+            : rule == PurgeRule.Requests ? new Outcome(await DeleteOneByOneAsync(DeleteRequests, due, cancellation), 0, locked[^1])
             : new Outcome(
                 await DeleteEventsAsync(rule, purpose, due, cancellation),
                 await DeleteAddressesAsync(due, cancellation),
@@ -337,6 +404,7 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
             PurgeRule.Lapsed => LockLapsed,
             PurgeRule.Pending => LockPending,
             PurgeRule.Evidence => LockEvidence,
+            PurgeRule.Requests => LockRequests,
             _ => LockFacets,
         };
         var rows = await connection.QueryAsync<CursorRow>(new CommandDefinition(
@@ -345,7 +413,8 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
             {
                 purpose,
                 now = now.UtcDateTime,
-                size,
+                size = options.BatchSize,
+                requestsKept = options.Accountability.Requests.ToString(),
                 afterTime = after.OccurredAt.UtcDateTime,
                 afterSubscriber = after.SubscriberId,
                 afterEvent = after.EventId,
@@ -390,11 +459,11 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
     private Task<long> DeleteAddressesAsync(List<Cursor> due, CancellationToken cancellation) =>
         ScalarAsync(DeleteAddresses, new { subscribers = Subscribers(due), runId, now = now.UtcDateTime }, cancellation);
 
-    private Task<long> DeleteEvidenceAsync(List<Cursor> due, CancellationToken cancellation) => ScalarAsync(
-        DeleteEvidence,
+    private Task<long> DeleteOneByOneAsync(string sql, List<Cursor> due, CancellationToken cancellation) => ScalarAsync(
+        sql,
         new
         {
-            // Side by side with the events: a subscriber stands once for each.
+            // Side by side: a subscriber stands once for each.
             subscribers = Subscribers(due),
             events = due.Select(row => row.EventId).ToArray(),
             runId,
@@ -411,6 +480,8 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
                 pending = pending + case when @rule = 'pending' then @deleted else 0 end,
                 evidence = evidence + case when @rule = 'evidence' then @deleted else 0 end,
                 facets = facets + case when @rule = 'facets' then @deleted else 0 end,
+                requests = requests + case when @rule = 'requests' then @deleted else 0 end,
+                audit = audit + case when @rule = 'audit' then @deleted else 0 end,
                 address = address + @addresses
             where run_id = @runId
             """;
@@ -431,7 +502,7 @@ internal sealed class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTi
     }
 
     /// <summary>What a batch did.</summary>
-    /// <param name="Deleted">How many purge records it made by its rule.</param>
+    /// <param name="Deleted">How many records went by its rule.</param>
     /// <param name="Addresses">How many addresses went with the last event of their holder.</param>
     /// <param name="Last">Where it ended.</param>
     internal readonly record struct Outcome(long Deleted, long Addresses, Cursor Last);

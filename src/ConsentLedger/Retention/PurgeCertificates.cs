@@ -35,7 +35,14 @@ public sealed class PurgeCertificates(NpgsqlDataSource database, PurposeCatalogu
         var keys = (await purposes.ListAsync(cancellation)).ToDictionary(purpose => purpose.Id.Value, purpose => purpose.Key);
         await using var connection = await database.OpenConnectionAsync(cancellation);
         var rows = (await connection.QueryAsync<Row>(new CommandDefinition(Sql, new { id = run.Id }, cancellationToken: cancellation)))
-            .GroupBy(row => row.PurposeId is > 0 and var purpose ? keys[purpose] : PurposeKey.All, StringComparer.Ordinal);
+            .ToList();
+        if (run.Purged.Audit > 0)
+        {
+            // What went of the audit trail leaves its number, and no records.
+            rows.Add(new Row(null, Label<PurgeRule>.Of(PurgeRule.Audit), run.Purged.Audit, null, null));
+        }
+
+        var byPurpose = rows.GroupBy(row => row.PurposeId is > 0 and var purpose ? keys[purpose] : PurposeKey.All, StringComparer.Ordinal);
         var certificate = new Dictionary<string, object?>
         {
             ["type"] = "consentledger/purge-certificate/1",
@@ -47,7 +54,7 @@ public sealed class PurgeCertificates(NpgsqlDataSource database, PurposeCatalogu
             ["finishedAt"] = Instant.Format(run.FinishedAt!.Value),
             ["expired"] = run.Expired,
             ["heldBack"] = run.HeldBack,
-            ["purged"] = rows.ToDictionary(pair => pair.Key, pair => (object?)ByRule(pair)),
+            ["purged"] = byPurpose.ToDictionary(pair => pair.Key, pair => (object?)ByRule(pair)),
             ["records"] = await DigestAsync(connection, run.Id, cancellation),
         };
         var canonical = CanonicalJson.Write(certificate);

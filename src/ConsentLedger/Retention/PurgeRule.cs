@@ -5,7 +5,7 @@ namespace ConsentLedger.Retention;
 
 /// <summary>
 /// Why something goes. In the order in which a run applies them: what several rules would take goes by the first. The
-/// database's enum type has the same order, and after them <c>erasure</c>, by which no run deletes.
+/// database's enum type has the same order, and <c>erasure</c>, by which no run deletes, before the last two.
 /// </summary>
 [JsonConverter(typeof(LabelJsonConverter<PurgeRule>))]
 public enum PurgeRule
@@ -27,6 +27,12 @@ public enum PurgeRule
 
     /// <summary>The sealed address of a subscriber of whom no event is left; it goes with the last one.</summary>
     Address,
+
+    /// <summary>What a person asked for, with all that was done about it, closed long enough ago. What is open never goes.</summary>
+    Requests,
+
+    /// <summary>The audit trail, of long enough ago.</summary>
+    Audit,
 }
 
 /// <summary>
@@ -55,6 +61,10 @@ internal static class RuleSql
     public const string PendingDue = "state.occurred_at + purpose.retention_pending";
 
     public const string EvidenceDue = "evidence.occurred_at + purpose.retention_evidence";
+
+    public const string RequestsDue = "request.closed_at + @requestsKept::interval";
+
+    public const string AuditDue = "entry.happened_at + @auditKept::interval";
 
     public const string FacetsDue = "event.occurred_at + interval '24 months'";
 

@@ -23,18 +23,21 @@ public sealed record PurgeRun(
     public bool IsOpen => Status is PurgeStatus.Pending or PurgeStatus.Running;
 }
 
-/// <summary>How many records went by each rule: events with their evidence, evidence alone, or addresses.</summary>
+/// <summary>How many records went by each rule: events with their evidence, evidence alone, addresses, or what shows that the law was kept.</summary>
 /// <param name="Ended">Events of purposes that ended.</param>
 /// <param name="Lapsed">Events of consents that lapsed.</param>
 /// <param name="Pending">Requests that nothing followed.</param>
 /// <param name="Evidence">Evidence that went before its event.</param>
 /// <param name="Facets">Events at <c>*</c>; what they forbid stays in force.</param>
 /// <param name="Address">Addresses of subscribers of whom no event is left.</param>
-public sealed record PurgeCounts(long Ended, long Lapsed, long Pending, long Evidence, long Facets, long Address)
+/// <param name="Requests">What people asked for, closed long ago.</param>
+/// <param name="Audit">Entries of the audit trail of long ago.</param>
+public sealed record PurgeCounts(
+    long Ended = 0, long Lapsed = 0, long Pending = 0, long Evidence = 0, long Facets = 0, long Address = 0, long Requests = 0, long Audit = 0)
 {
     /// <summary>All together.</summary>
     [JsonIgnore]
-    public long Total => Ended + Lapsed + Pending + Evidence + Facets + Address;
+    public long Total => Ended + Lapsed + Pending + Evidence + Facets + Address + Requests + Audit;
 }
 
 /// <summary>How far a run is.</summary>

@@ -10,7 +10,7 @@ public sealed class PurgeRuns(NpgsqlDataSource database, AuditTrail audit, TimeP
 {
     private const string Columns = """
         run_id, status::text, trigger::text, dry_run, requested_at, started_at, finished_at,
-        ended, lapsed, pending, evidence, facets, address, expired, held_back
+        ended, lapsed, pending, evidence, facets, address, requests, audit, expired, held_back
         """;
 
     /// <summary>
@@ -127,10 +127,10 @@ public sealed class PurgeRuns(NpgsqlDataSource database, AuditTrail audit, TimeP
     /// <summary>In the order of <see cref="Columns"/>, as Dapper needs it.</summary>
     private sealed record Row(
         Guid RunId, string Status, string Trigger, bool DryRun, DateTimeOffset RequestedAt, DateTimeOffset? StartedAt, DateTimeOffset? FinishedAt,
-        long Ended, long Lapsed, long Pending, long Evidence, long Facets, long Address, long Expired, long HeldBack)
+        long Ended, long Lapsed, long Pending, long Evidence, long Facets, long Address, long Requests, long Audit, long Expired, long HeldBack)
     {
         public PurgeRun ToRun() => new(
             RunId, Label<PurgeStatus>.Parse(Status), Label<PurgeTrigger>.Parse(Trigger), DryRun, RequestedAt, StartedAt, FinishedAt,
-            new PurgeCounts(Ended, Lapsed, Pending, Evidence, Facets, Address), Expired, HeldBack);
+            new PurgeCounts(Ended, Lapsed, Pending, Evidence, Facets, Address, Requests, Audit), Expired, HeldBack);
     }
 }

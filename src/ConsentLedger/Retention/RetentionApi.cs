@@ -43,7 +43,7 @@ public static class RetentionApi
             .RequireScope(Scope.RetentionRun)
             .AcceptsIdempotencyKey()
             .Refuses(ProblemType.PurposeNotPermitted)
-            .WithExample(new PurgeRunRequest { DryRun = false }, Example with { Status = PurgeStatus.Pending, StartedAt = null, FinishedAt = null, Purged = new PurgeCounts(0, 0, 0, 0, 0, 0), Expired = 0, HeldBack = 0 })
+            .WithExample(new PurgeRunRequest { DryRun = false }, Example with { Status = PurgeStatus.Pending, StartedAt = null, FinishedAt = null, Purged = new PurgeCounts(), Expired = 0, HeldBack = 0 })
             .WithName("RequestPurgeRun").WithSummary("Asks for a purge run");
         retention.MapGet("/runs/{id}", GetAsync)
             .RequireScope(Scope.RetentionRead)
@@ -60,7 +60,7 @@ public static class RetentionApi
     private static readonly PurgeRun Example = new(
         Guid.Parse("019aab3c-5f00-7c3e-9a41-5d0f6b2c8e17"), PurgeStatus.Completed, PurgeTrigger.Api, DryRun: false,
         new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero), new DateTimeOffset(2026, 11, 22, 9, 30, 0, TimeSpan.Zero),
-        new DateTimeOffset(2026, 11, 22, 9, 30, 2, TimeSpan.Zero), new PurgeCounts(0, 12, 3, 0, 0, 8), Expired: 5, HeldBack: 1);
+        new DateTimeOffset(2026, 11, 22, 9, 30, 2, TimeSpan.Zero), new PurgeCounts(Lapsed: 12, Pending: 3, Address: 8), Expired: 5, HeldBack: 1);
 
     /// <summary>What is asked for.</summary>
     public sealed record PurgeRunRequest
@@ -75,7 +75,7 @@ public static class RetentionApi
     public sealed record RetentionPreview(DateTimeOffset GeneratedAt, IReadOnlyList<RetentionPreviewItem> Items);
 
     /// <summary>How many records would go of one purpose by one rule, if nothing else happened: each number includes the one before.</summary>
-    /// <param name="Purpose">The purpose's key; <c>*</c> for the rules <c>facets</c> and <c>address</c>.</param>
+    /// <param name="Purpose">The purpose's key; <c>*</c> for the rules <c>facets</c>, <c>address</c>, <c>requests</c> and <c>audit</c>.</param>
     /// <param name="Rule">The rule.</param>
     /// <param name="Now">By a run at this moment.</param>
     /// <param name="In30Days">By 30 days from now.</param>
@@ -101,6 +101,8 @@ public static class RetentionApi
         {
             items.Add(Item(PurposeKey.All, null, PurgeRule.Facets));
             items.Add(Item(PurposeKey.All, null, PurgeRule.Address));
+            items.Add(Item(PurposeKey.All, null, PurgeRule.Requests));
+            items.Add(Item(PurposeKey.All, null, PurgeRule.Audit));
         }
 
         return TypedResults.Ok(new RetentionPreview(now, items));

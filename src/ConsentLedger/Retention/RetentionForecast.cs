@@ -8,7 +8,7 @@ namespace ConsentLedger.Retention;
 /// What a run would delete, without deleting it: by the rules of <see cref="RuleSql"/>, in the run's own order, and in
 /// the unit of the purge records it would make.
 /// </summary>
-public sealed class RetentionForecast(NpgsqlDataSource database)
+public sealed class RetentionForecast(NpgsqlDataSource database, RetentionOptions options)
 {
     /// <summary>
     /// Everything that is due by @horizon, one row each with the rule it goes by and when. Times before @now count as
@@ -95,6 +95,14 @@ public sealed class RetentionForecast(NpgsqlDataSource database)
             where subscriber_id in (select subscriber_id from subscriber)
             group by subscriber_id
             having count(event_id) = (select count(*) from consent_event event where event.subscriber_id = event_due.subscriber_id)
+            union all
+            select request.subscriber_id, null, 'requests', greatest({RuleSql.RequestsDue}, @now)
+            from rights_request request
+            where request.closed_at <= @horizon - @requestsKept::interval + {RuleSql.Slack} and {RuleSql.RequestsDue} <= @horizon
+            union all
+            select coalesce(entry.about_subscriber, '00000000-0000-0000-0000-000000000000'), null, 'audit', greatest({RuleSql.AuditDue}, @now)
+            from audit_entry entry
+            where entry.happened_at <= @horizon - @auditKept::interval + {RuleSql.Slack} and {RuleSql.AuditDue} <= @horizon
         )
         """;
 
@@ -119,7 +127,14 @@ public sealed class RetentionForecast(NpgsqlDataSource database)
         return await ReadAsync(
             async connection => (await connection.QueryAsync<Row>(new CommandDefinition(
                 Sql,
-                new { now = now.UtcDateTime, in30Days = now.AddDays(30).UtcDateTime, horizon = now.AddDays(90).UtcDateTime },
+                new
+                {
+                    now = now.UtcDateTime,
+                    in30Days = now.AddDays(30).UtcDateTime,
+                    horizon = now.AddDays(90).UtcDateTime,
+                    requestsKept = options.Accountability.Requests.ToString(),
+                    auditKept = options.Accountability.Audit.ToString(),
+                },
                 cancellationToken: cancellation))).AsList(),
             cancellation);
     }
@@ -135,7 +150,15 @@ public sealed class RetentionForecast(NpgsqlDataSource database)
             """;
         return await ReadAsync(
             connection => connection.ExecuteScalarAsync<long>(new CommandDefinition(
-                Sql, new { now = now.UtcDateTime, horizon = now.UtcDateTime }, cancellationToken: cancellation)),
+                Sql,
+                new
+                {
+                    now = now.UtcDateTime,
+                    horizon = now.UtcDateTime,
+                    requestsKept = options.Accountability.Requests.ToString(),
+                    auditKept = options.Accountability.Audit.ToString(),
+                },
+                cancellationToken: cancellation)),
             cancellation);
     }
 

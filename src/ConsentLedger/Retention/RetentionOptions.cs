@@ -1,5 +1,6 @@
 using System.Globalization;
 using ConsentLedger.Database;
+using ConsentLedger.Purposes;
 using Cronos;
 
 namespace ConsentLedger.Retention;
@@ -7,7 +8,8 @@ namespace ConsentLedger.Retention;
 /// <summary>The settings under <c>ConsentLedger:Retention</c>.</summary>
 /// <param name="Schedule">When to run, in UTC; null to run only when asked.</param>
 /// <param name="BatchSize">How many (subscriber, purpose) pairs, or pieces of evidence, go in one transaction.</param>
-public sealed record RetentionOptions(CronExpression? Schedule, int BatchSize)
+/// <param name="Accountability">How long that is kept which no purpose is about.</param>
+public sealed record RetentionOptions(CronExpression? Schedule, int BatchSize, AccountabilityKept Accountability)
 {
     /// <summary>Every night at 03:17 UTC: a time few others chose.</summary>
     public const string DefaultSchedule = "17 3 * * *";
@@ -21,7 +23,7 @@ public sealed record RetentionOptions(CronExpression? Schedule, int BatchSize)
     /// <summary>Reads them.</summary>
     /// <exception cref="StartupException">One can't be what it says.</exception>
     public static RetentionOptions Read(IConfiguration configuration) =>
-        new(CronSetting.Read(configuration, ScheduleSetting, DefaultSchedule), ReadBatchSize(configuration[BatchSizeSetting]));
+        new(CronSetting.Read(configuration, ScheduleSetting, DefaultSchedule), ReadBatchSize(configuration[BatchSizeSetting]), AccountabilityKept.Read(configuration));
 
     private static int ReadBatchSize(string? text) =>
         string.IsNullOrWhiteSpace(text) ? DefaultBatchSize

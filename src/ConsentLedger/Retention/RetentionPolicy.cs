@@ -73,7 +73,7 @@ public static class RetentionPolicy
     public sealed record RetentionOfSubscriber(
         SubscriberId SubscriberId, DateTimeOffset GeneratedAt, RetentionHeldBy? HeldBy, IReadOnlyList<ExplainedRecord> Records);
 
-    private static async Task<Ok<RetentionPolicyView>> PolicyAsync(HttpContext context, PurposeCatalogue purposes, CancellationToken cancellation)
+    private static async Task<Ok<RetentionPolicyView>> PolicyAsync(HttpContext context, PurposeCatalogue purposes, RetentionOptions options, CancellationToken cancellation)
     {
         var caller = context.Caller();
         var items = new List<RetentionPolicyItem>();
@@ -94,6 +94,8 @@ public static class RetentionPolicy
 
         items.Add(Item(PurposeKey.All, PurgeRule.Facets, RetentionExplanation.FacetsKept));
         items.Add(Item(PurposeKey.All, PurgeRule.Address, null));
+        items.Add(Item(PurposeKey.All, PurgeRule.Requests, options.Accountability.Requests));
+        items.Add(Item(PurposeKey.All, PurgeRule.Audit, options.Accountability.Audit));
         return TypedResults.Ok(Policy(items));
     }
 
@@ -141,6 +143,8 @@ public static class RetentionPolicy
         PurgeRule.Pending => "the sign-up that nobody confirmed",
         PurgeRule.Evidence => "the event that the evidence belongs to, which stays",
         PurgeRule.Facets => "the objection, suppression or restriction, which stays in force",
+        PurgeRule.Requests => "the day on which what a person asked for was completed or refused",
+        PurgeRule.Audit => "the day on which it was done",
         _ => "goes with the last event of its holder",
     };
 }

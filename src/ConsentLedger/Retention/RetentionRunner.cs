@@ -109,7 +109,7 @@ public sealed partial class RetentionRunner(
     {
         const string Sql = """
             update purge_run
-            set ended = @Ended, lapsed = @Lapsed, pending = @Pending, evidence = @Evidence, facets = @Facets, address = @Address,
+            set ended = @Ended, lapsed = @Lapsed, pending = @Pending, evidence = @Evidence, facets = @Facets, address = @Address, requests = @Requests, audit = @Audit,
                 expired = @expired
             where run_id = @runId
             """;
@@ -125,6 +125,8 @@ public sealed partial class RetentionRunner(
                 Evidence = Of(PurgeRule.Evidence),
                 Facets = Of(PurgeRule.Facets),
                 Address = Of(PurgeRule.Address),
+                Requests = Of(PurgeRule.Requests),
+                Audit = Of(PurgeRule.Audit),
                 expired,
                 runId,
             },
@@ -202,7 +204,7 @@ public sealed partial class RetentionRunner(
     {
         var purposes = (await session.QueryAsync<int>(new CommandDefinition(
             "select purpose_id from purpose order by purpose_id", cancellationToken: cancellation))).AsList();
-        var batch = new PurgeBatch(session, runId, now, options.BatchSize);
+        var batch = new PurgeBatch(session, runId, now, options);
         foreach (var purpose in purposes)
         {
             await DeleteAsync(PurgeRule.Ended, purpose);
@@ -215,6 +217,9 @@ public sealed partial class RetentionRunner(
         {
             await DeleteAsync(PurgeRule.Facets, facet);
         }
+
+        await DeleteAsync(PurgeRule.Requests, 0);
+        await DeleteAsync(PurgeRule.Audit, 0);
 
         async Task DeleteAsync(PurgeRule rule, int purpose)
         {

@@ -37,6 +37,8 @@ internal static class PurgeVerb
               evidence  {purged.Evidence}
               facets    {purged.Facets}
               addresses {purged.Address}
+              requests  {purged.Requests}
+              audit     {purged.Audit}
               expired   {run.Expired} consents ran out
               held back {run.HeldBack} subscribers
             """));

@@ -28,7 +28,7 @@ public sealed class PurgeRunTests(TestDatabase databases)
         var done = await service.DoneAsync(id);
         done.Text("startedAt").ShouldBe("2026-11-22T09:30:00Z");
         done.Text("finishedAt").ShouldBe("2026-11-22T09:30:00Z");
-        done["purged"]!.ToJsonString().ShouldBe("""{"ended":0,"lapsed":0,"pending":0,"evidence":0,"facets":0,"address":0}""");
+        done["purged"]!.ToJsonString().ShouldBe("""{"ended":0,"lapsed":0,"pending":0,"evidence":0,"facets":0,"address":0,"requests":0,"audit":0}""");
         service.Clock.Advance(TimeSpan.FromSeconds(1));
         var second = (await service.PurgeAsync(dryRun: true)).Text("id");
         var page = await service.GetAsync("/v1/retention/runs?limit=1").ReadAsync();
@@ -58,7 +58,13 @@ public sealed class PurgeRunTests(TestDatabase databases)
     [Fact]
     public async Task The_preview_says_what_goes_now_and_soon_and_the_run_then_purges_just_that()
     {
-        await using var service = await TestService.StartAsync(databases);
+        await using var service = await TestService.StartAsync(databases, builder =>
+        {
+            builder.Configuration["ConsentLedger:Retention:Requests"] = "P1Y";
+            builder.Configuration["ConsentLedger:Retention:Audit"] = "P1Y";
+        });
+        var request = await service.PostAsync("/v1/requests", new JsonObject { ["kind"] = "access", ["address"] = Ada }).ReadAsync(HttpStatusCode.Created);
+        await service.PostAsync($"/v1/requests/{request.Text("id")}/complete", new JsonObject { ["delivered"] = "by-hand" }).ReadAsync();
         await SceneAsync(service);
 
         var preview = await service.GetAsync("/v1/retention/preview").ReadAsync();
@@ -384,7 +390,7 @@ public sealed class PurgeRunTests(TestDatabase databases)
         var run = await service.PurgeAsync();
 
         counted.Where(pair => pair.Value > 0).ToDictionary(pair => pair.Key, pair => pair.Value).ShouldBe(
-            run["purged"]!.AsObject().ToDictionary(pair => pair.Key, pair => pair.Value!.GetValue<long>()), ignoreOrder: true);
+            run["purged"]!.AsObject().Where(pair => pair.Value!.GetValue<long>() > 0).ToDictionary(pair => pair.Key, pair => pair.Value!.GetValue<long>()), ignoreOrder: true);
     }
 
     /// <summary>Something due by each rule, and something by none, on 22 November 2028.</summary>

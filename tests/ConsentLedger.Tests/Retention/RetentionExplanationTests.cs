@@ -78,7 +78,7 @@ public sealed class RetentionExplanationTests(TestDatabase databases)
         var policy = await service.GetAsync("/v1/retention/policy").ReadAsync();
 
         policy["items"]!.AsArray().Select(item => $"{item!.Text("purpose")} {item!.Text("rule")} {item!["period"]}").ShouldBe(
-            ["open-days pending P30D", "open-days lapsed P1M", "open-days ended P1M", "open-days evidence P6M", "* facets P24M", "* address "]);
+            ["open-days pending P30D", "open-days lapsed P1M", "open-days ended P1M", "open-days evidence P6M", "* facets P24M", "* address ", "* requests P36M", "* audit P72M"]);
         policy["items"]![2]!.Text("endsAt").ShouldBe("2027-06-01T00:00:00Z");
     }
 
