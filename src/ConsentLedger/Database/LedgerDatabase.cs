@@ -29,13 +29,17 @@ public sealed class LedgerDatabase : IAsyncDisposable
     private const string ForManyAtOnce = "-c plan_cache_mode=force_custom_plan -c jit=off";
 
     private readonly string connectionString;
+    private readonly bool ownServer;
     private readonly NpgsqlDataSource owner;
     private readonly NpgsqlDataSource session;
     private readonly NpgsqlDataSource login;
 
     /// <summary>Prepares the data sources; nothing connects yet.</summary>
-    public LedgerDatabase(string connectionString)
+    /// <param name="connectionString">Where the database is, and the one login.</param>
+    /// <param name="ownServer">True if the server is this installation's own, and runs on this machine.</param>
+    public LedgerDatabase(string connectionString, bool ownServer = false)
     {
+        this.ownServer = ownServer;
         this.connectionString = connectionString;
         Service = Open("service", ForRole("consentledger_service", connections: 64));
         Checks = Open("checks", ForRole("consentledger_service", connections: 8, IndexOnly));
@@ -84,6 +88,18 @@ public sealed class LedgerDatabase : IAsyncDisposable
 
     /// <summary>A single connection as the login itself, before there are roles. It is not pooled.</summary>
     public NpgsqlConnection OpenAsLogin() => login.CreateConnection();
+
+    /// <summary>
+    /// Lets the server work for this session after everyone else, so that a check does not wait for its turn; where the
+    /// server is not this installation's own, nothing happens.
+    /// </summary>
+    public void GiveWay(NpgsqlConnection opened)
+    {
+        if (ownServer)
+        {
+            BackgroundThreads.GiveWay(opened.ProcessID);
+        }
+    }
 
     /// <inheritdoc />
     public async ValueTask DisposeAsync()

@@ -56,9 +56,10 @@ public sealed class Importer(
     public async Task<(ImportReport? Report, ImportFault? Fault)> RunAsync(
         Stream file, ImportFormat format, ImportOptions options, IProgress<long>? progress, CancellationToken arriving, CancellationToken stopping)
     {
+        using var background = new BackgroundThreads(Math.Min(PiecesAhead, Environment.ProcessorCount));
         try
         {
-            return (await ImportAsync(file, format, options, progress, arriving, stopping), null);
+            return (await background.RunAsync(() => ImportAsync(file, format, options, progress, arriving, stopping)), null);
         }
         catch (UnreadableFileException unreadable)
         {
@@ -145,7 +146,7 @@ public sealed class Importer(
                 {
                     reader ??= ReadHeader(piece);
                     var (ready, current) = (reader, rules());
-                    await pieces.Writer.WriteAsync(Task.Run(() => Check(piece, ready, current), CancellationToken.None), abandoned.Token);
+                    await pieces.Writer.WriteAsync(Task.Factory.StartNew(() => Check(piece, ready, current), CancellationToken.None, TaskCreationOptions.DenyChildAttach, TaskScheduler.Current), abandoned.Token);
                 }
 
                 if (reader is null)

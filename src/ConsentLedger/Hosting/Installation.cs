@@ -50,7 +50,7 @@ public sealed class Installation : IAsyncDisposable
             new PostgresOptions { ConnectionString = settings.ConnectionString, DataDirectory = settings.DataDirectory, Progress = progress },
             clock,
             cancellation);
-        var installation = new Installation(settings, server, new LedgerDatabase(server.ConnectionString));
+        var installation = new Installation(settings, server, new LedgerDatabase(server.ConnectionString, server.IsEmbedded));
         try
         {
             installation.Migrated = await new Migrator(installation.Database).ApplyAsync(cancellation);

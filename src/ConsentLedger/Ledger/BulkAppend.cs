@@ -78,6 +78,7 @@ public sealed class BulkAppend : IAsyncDisposable
         try
         {
             await session.OpenAsync(cancellation);
+            database.GiveWay(session);
             await using var create = new NpgsqlCommand(Sql, session);
             await create.ExecuteNonQueryAsync(cancellation);
             return new BulkAppend(session, metrics);

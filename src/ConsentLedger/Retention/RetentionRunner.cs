@@ -52,6 +52,7 @@ public sealed partial class RetentionRunner(
 
         await using var session = database.OpenPurgeSession();
         await session.OpenAsync(cancellation);
+        database.GiveWay(session);
         if (!await session.ExecuteScalarAsync<bool>("select pg_try_advisory_lock(@AdvisoryLock)", new { AdvisoryLock }))
         {
             return;
