@@ -17,14 +17,13 @@ public sealed class BackgroundThreads : TaskScheduler, IDisposable
     private const int Niceness = 10;
 
     private readonly BlockingCollection<Task> work = [];
+    private readonly List<Thread> threads;
 
     /// <summary>Starts so many threads.</summary>
-    public BackgroundThreads(int threads)
+    public BackgroundThreads(int count)
     {
-        for (var i = 0; i < threads; i++)
-        {
-            new Thread(Work) { IsBackground = true, Name = "Background" }.Start();
-        }
+        threads = [.. Enumerable.Range(0, count).Select(_ => new Thread(Work) { IsBackground = true, Name = "Background" })];
+        threads.ForEach(thread => thread.Start());
     }
 
     /// <summary>
@@ -42,8 +41,13 @@ public sealed class BackgroundThreads : TaskScheduler, IDisposable
     public Task<T> RunAsync<T>(Func<Task<T>> action) =>
         Task.Factory.StartNew(action, CancellationToken.None, TaskCreationOptions.DenyChildAttach, this).Unwrap();
 
-    /// <summary>Ends the threads once what was given to them has been done.</summary>
-    public void Dispose() => work.CompleteAdding();
+    /// <summary>Ends the threads once what was given to them has been done; not from one of them.</summary>
+    public void Dispose()
+    {
+        work.CompleteAdding();
+        threads.ForEach(thread => thread.Join());
+        work.Dispose();
+    }
 
     /// <inheritdoc />
     protected override void QueueTask(Task task)
