@@ -28,12 +28,6 @@ public sealed class LedgerDatabase : IAsyncDisposable
     /// <summary>A batch is of a thousand: a plan that was made for a few would compare each with each.</summary>
     private const string ForManyAtOnce = "-c plan_cache_mode=force_custom_plan -c jit=off";
 
-    /// <summary>
-    /// A commit does not wait for the disk. Whatever commits after it and does wait has it there too; what a crash of the
-    /// machine takes is whole commits, the last ones, and of a purge they are done again.
-    /// </summary>
-    private const string FlushedLater = "-c synchronous_commit=off";
-
     private readonly string connectionString;
     private readonly bool ownServer;
     private readonly NpgsqlDataSource owner;
@@ -88,9 +82,9 @@ public sealed class LedgerDatabase : IAsyncDisposable
 
     /// <summary>
     /// A single connection as the purge role, which deletes under the advisory lock that it holds itself: if it dies, the
-    /// lock and what was under way go together. Its commits are flushed later. It is not pooled.
+    /// lock and what was under way go together. It is not pooled.
     /// </summary>
-    public NpgsqlConnection OpenPurgeSession() => new(Unpooled("consentledger_purge", $"{ForManyAtOnce} {FlushedLater}"));
+    public NpgsqlConnection OpenPurgeSession() => new(Unpooled("consentledger_purge", ForManyAtOnce));
 
     /// <summary>A single connection as the login itself, before there are roles. It is not pooled.</summary>
     public NpgsqlConnection OpenAsLogin() => login.CreateConnection();

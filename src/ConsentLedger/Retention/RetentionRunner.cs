@@ -243,17 +243,11 @@ public sealed partial class RetentionRunner(
         }
     }
 
-    /// <summary>Once this returns the run's end, and so every batch before it, is on the disk.</summary>
-    private async Task FinishAsync(NpgsqlConnection session, Guid runId, PurgeStatus status, long heldBack, CancellationToken cancellation)
-    {
-        await using var transaction = await session.BeginTransactionAsync(cancellation);
-        await session.ExecuteAsync(new CommandDefinition("set local synchronous_commit = on", cancellationToken: cancellation));
+    private async Task FinishAsync(NpgsqlConnection session, Guid runId, PurgeStatus status, long heldBack, CancellationToken cancellation) =>
         await session.ExecuteAsync(new CommandDefinition(
             "update purge_run set status = @status::purge_status, finished_at = @now, held_back = @heldBack where run_id = @runId",
             new { status = Label<PurgeStatus>.Of(status), now = Instant.Of(clock.GetUtcNow()).UtcDateTime, heldBack, runId },
             cancellationToken: cancellation));
-        await transaction.CommitAsync(cancellation);
-    }
 
     [LoggerMessage(LogLevel.Information, "Purge run {RunId} (dry run: {DryRun}) is done: {Purged} records purged, {Expired} consents expired, {HeldBack} subscribers held back")]
     private partial void LogCompleted(Guid runId, bool dryRun, long purged, long expired, long heldBack);
