@@ -26,9 +26,10 @@ internal sealed partial class FeedbackCleanup(NpgsqlDataSource database, SoftBou
                     new { since = clock.GetUtcNow() - FeedbackOptions.Tolerance - FeedbackOptions.Tolerance },
                     cancellationToken: stoppingToken));
             }
-            catch (NpgsqlException exception)
+            catch (Exception exception) when (exception is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
             {
-                LogPutOff(exception.GetType().Name, exception.SqlState);
+                // Whatever it is, it must not end the service.
+                LogPutOff(exception.GetType().Name, (exception as NpgsqlException)?.SqlState);
             }
         }
     }

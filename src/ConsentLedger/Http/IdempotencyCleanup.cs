@@ -19,9 +19,10 @@ internal sealed partial class IdempotencyCleanup(IdempotencyStore store, TimePro
             {
                 await store.DeleteOutlivedAsync(stoppingToken);
             }
-            catch (NpgsqlException exception)
+            catch (Exception exception) when (exception is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
             {
-                LogPutOff(exception.GetType().Name, exception.SqlState);
+                // Whatever it is, it must not end the service.
+                LogPutOff(exception.GetType().Name, (exception as NpgsqlException)?.SqlState);
             }
         }
     }

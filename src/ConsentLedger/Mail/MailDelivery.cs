@@ -95,7 +95,7 @@ internal sealed partial class MailDelivery : BackgroundService
             {
                 LogLedgerAway(away.GetType().Name, away.SqlState);
             }
-            catch (Exception defect) when (defect is not OperationCanceledException)
+            catch (Exception defect) when (defect is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
             {
                 // One mail or one moment must not end the sending of all others.
                 LogDefect(defect);
