@@ -114,17 +114,8 @@ internal sealed partial class PurgeBatch
         on conflict do nothing
         """;
 
-    /// <summary>
-    /// All that was recorded of each pair, with its evidence and what was sent about it. Leaves a record of each event, the
-    /// suppressions by the rule of <see cref="KeepSuppression"/>, and the state that these come to; most states are by the
-    /// very event that is kept, and are not touched. Counts the records.
-    /// </summary>
-    private const string DeletePairs = $"""
-        with gone as (
-            delete from consent_event event
-            where event.subscriber_id = any (@subscribers) and event.purpose_id = @purpose
-            returning event.subscriber_id, event.event_id, event.purpose_id, event.kind, event.basis, event.occurred_at
-        ),
+    /// <summary>What goes with the events that have gone, and the record that stays of each.</summary>
+    private const string WithTheEvents = """
         evidence_gone as (
             delete from evidence using gone
             where evidence.subscriber_id = gone.subscriber_id and evidence.event_id = gone.event_id
@@ -138,7 +129,21 @@ internal sealed partial class PurgeBatch
             select subscriber_id, @runId, event_id, @rule::purge_rule, purpose_id, kind, occurred_at, @now from gone
             on conflict do nothing
             returning 1
+        )
+        """;
+
+    /// <summary>
+    /// All that was recorded of each pair, with its evidence and what was sent about it. Leaves a record of each event, the
+    /// suppressions by the rule of <see cref="KeepSuppression"/>, and the state that these come to; most states are by the
+    /// very event that is kept, and are not touched. Counts the records.
+    /// </summary>
+    private const string DeletePairs = $"""
+        with gone as (
+            delete from consent_event event
+            where event.subscriber_id = any (@subscribers) and event.purpose_id = @purpose
+            returning event.subscriber_id, event.event_id, event.purpose_id, event.kind, event.basis, event.occurred_at
         ),
+        {WithTheEvents},
         refused as materialized (
             select subscriber_id, kind, basis, occurred_at, event_id
             from (
@@ -200,23 +205,10 @@ internal sealed partial class PurgeBatch
             where event.subscriber_id = any (@subscribers) and event.purpose_id = @purpose and
         """;
 
-    private const string AndRecord = """
+    private const string AndRecord = $"""
             returning event.subscriber_id, event.event_id, event.purpose_id, event.kind, event.occurred_at
         ),
-        evidence_gone as (
-            delete from evidence using gone
-            where evidence.subscriber_id = gone.subscriber_id and evidence.event_id = gone.event_id
-        ),
-        reminder_gone as (
-            delete from renewal_reminder reminder using gone
-            where reminder.subscriber_id = gone.subscriber_id and reminder.purpose_id = gone.purpose_id and reminder.event_id = gone.event_id
-        ),
-        recorded as (
-            insert into purge_record (subscriber_id, run_id, event_id, rule, purpose_id, kind, occurred_at, purged_at)
-            select subscriber_id, @runId, event_id, @rule::purge_rule, purpose_id, kind, occurred_at, @now from gone
-            on conflict do nothing
-            returning 1
-        )
+        {WithTheEvents}
         select count(*) from recorded
         """;
 
