@@ -35,7 +35,7 @@ internal sealed partial class ReminderSchedule(ReminderOptions options, Reminder
             {
                 LogAway(away.GetType().Name, away.SqlState);
             }
-            catch (Exception defect) when (defect is not OperationCanceledException)
+            catch (Exception defect) when (defect is not OperationCanceledException || !stoppingToken.IsCancellationRequested)
             {
                 LogDefect(defect);
             }
