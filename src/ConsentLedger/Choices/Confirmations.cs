@@ -135,7 +135,7 @@ internal sealed class Confirmations(
     /// <summary>A no to any part of the request, or to everything, that is no older than the request, takes back all of it.</summary>
     private static bool WasCancelled(IReadOnlyList<ConsentState> states, IReadOnlyList<Offer> offers, DateTimeOffset receivedAt)
     {
-        var facets = states.Where(state => state.Purpose.IsFacet).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+        var facets = SubscriberState.Of(states);
         return offers.Count == 0 || facets.IsSuppressed || facets.IsRestricted || facets.Objection?.Since >= receivedAt
             || states.Any(state => state.Kind.Refuses() && state.Since >= receivedAt && offers.Any(offer => offer.Purpose.Id == state.Purpose));
     }

@@ -66,7 +66,7 @@ public sealed class Undoing(NpgsqlDataSource database, LedgerStore ledger, Purpo
 
         var states = await ledger.ReadStatesAsync(token.Subscriber, cancellation);
         var state = states.FirstOrDefault(state => state.Purpose == purpose.Id);
-        var before = states.Where(state => state.Purpose.IsFacet).Append(ConsentState.Of(ended)).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+        var before = SubscriberState.Of(states).With(ConsentState.Of(ended));
 
         // One withdrawal is undone once: the same id each time, and the primary key lets one in.
         var id = EventId.Of(keys.EventIdKey, withdrawal.OccurredAt, Encoding.ASCII.GetBytes($"undo {token.Subscriber} {token.Withdrawal}"));

@@ -67,7 +67,7 @@ public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, K
     /// <summary>True if messages were allowed until it was taken back; only then is there anything to undo.</summary>
     private async Task<bool> PermittedAsync(ConsentState ended, IReadOnlyList<ConsentState> states, DateTimeOffset at, CancellationToken cancellation)
     {
-        var before = states.Where(state => state.Purpose.IsFacet).Append(ended).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+        var before = SubscriberState.Of(states).With(ended);
         return ended.Kind.Permits() && await purposes.FindAsync(ended.Purpose, cancellation) is { } purpose && before.Decide(purpose.Terms, at).Allowed;
     }
 

@@ -59,7 +59,7 @@ public static class Lookup
         var now = clock.GetUtcNow();
         var caller = context.Caller();
         var keys = (await purposes.ListAsync(cancellation)).ToDictionary(purpose => purpose.Id, purpose => purpose.Key);
-        var facets = states.Where(state => state.Purpose.IsFacet).Aggregate(default(SubscriberState), (all, state) => all.With(state));
+        var facets = SubscriberState.Of(states);
         return TypedResults.Ok(new SubscriberView(
             subscriber,
             given?.Given,

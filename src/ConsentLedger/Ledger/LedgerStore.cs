@@ -205,7 +205,7 @@ public sealed partial class LedgerStore : IAsyncDisposable
             order by purpose_id, occurred_at desc, history.kind desc, event_id desc
             """;
         var states = await ReadStatesAsync(Sql, subscriber, [Value(purpose.Value), Value(asOf.UtcDateTime)], cancellation);
-        return states.Aggregate(default(SubscriberState), (all, state) => all.With(state));
+        return SubscriberState.Of(states, purpose);
     }
 
     /// <summary>

@@ -24,8 +24,8 @@ public readonly record struct SubscriberState(
     /// </summary>
     public bool WasErased => Objection is { Kind: EventKind.Revoked };
 
-    /// <summary>Of all states of a subscriber those that a check for this purpose looks at.</summary>
-    public static SubscriberState Of(IEnumerable<ConsentState> states, PurposeId purpose) =>
+    /// <summary>Of all states of a subscriber those that a check for this purpose looks at; without one the facets at <c>*</c> alone.</summary>
+    public static SubscriberState Of(IEnumerable<ConsentState> states, PurposeId? purpose = null) =>
         states.Where(state => state.Purpose.IsFacet || state.Purpose == purpose).Aggregate(default(SubscriberState), (all, one) => all.With(one));
 
     /// <summary>This with one more row of the subscriber's range; rows of other purposes than the one asked for are not for here.</summary>

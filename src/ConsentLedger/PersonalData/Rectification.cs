@@ -39,7 +39,7 @@ public sealed class Rectification(
         }
 
         var standing = (await LockStatesAsync(connection, to, cancellation)).ToDictionary(state => state.Purpose);
-        var facets = standing.Values.Where(state => state.Purpose.IsFacet).Aggregate(default(SubscriberState), (all, state) => all.With(state));
+        var facets = SubscriberState.Of(standing.Values);
         var carried = 0;
         List<string> heldBack = [];
         foreach (var state in states)

@@ -130,7 +130,7 @@ internal sealed class LinkRequests(
         await SignUpStore.LockAsync(connection, subscriber, subscriber, cancellation);
         var states = await ledger.ReadStatesAsync(subscriber, cancellation);
         var (known, _) = await ledger.FindSubscriberAsync(subscriber, cancellation);
-        var facets = states.Where(state => state.Purpose.IsFacet).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+        var facets = SubscriberState.Of(states);
 
         // The address as its holder gave it stands before another spelling of it that a stranger may have typed.
         var recipient = known ?? (details.Typed is null ? null : Address.Parse(details.Typed, provider: null));
@@ -148,7 +148,7 @@ internal sealed class LinkRequests(
         var until = row.RequestedAt + Kept;
         await SignUpStore.LockAsync(connection, subscriber, subscriber, cancellation);
         var states = await ledger.ReadStatesAsync(subscriber, cancellation);
-        var facets = states.Where(state => state.Purpose.IsFacet).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+        var facets = SubscriberState.Of(states);
         if (!facets.IsSuppressed && !facets.IsRestricted
             && await MailOutbox.CountAsync(connection, subscriber, [ChangeMailKind], Now.AddDays(-1), cancellation) < PerDay)
         {

@@ -15,7 +15,7 @@ public sealed record PreferenceChoices(Address? Address, SubscriberState Facets,
     /// <summary>Says how each stands: those that messages to the address are sent for, and those that something is known about.</summary>
     public static PreferenceChoices Of(IEnumerable<Purpose> active, IReadOnlyList<ConsentState> states, Address? address, DateTimeOffset now)
     {
-        var facets = states.Where(state => state.Purpose.IsFacet).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+        var facets = SubscriberState.Of(states);
         var choices =
             from purpose in active
             let state = states.Where(state => state.Purpose == purpose.Id).Select(state => (ConsentState?)state).FirstOrDefault()

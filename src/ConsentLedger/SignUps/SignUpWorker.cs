@@ -77,8 +77,7 @@ internal sealed class SignUpWorker(
         var direct = new List<Offer>();
         foreach (var offer in await offers.AsChosenAsync(signUp.Choices, cancellation))
         {
-            var id = offer.Purpose.Id;
-            var state = states.Where(state => state.Purpose.IsFacet || state.Purpose == id).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+            var state = SubscriberState.Of(states, offer.Purpose.Id);
             if (state.Decide(offer.Purpose.Terms, now).Allowed)
             {
                 had.Add(offer);
@@ -114,7 +113,7 @@ internal sealed class SignUpWorker(
     private async Task<bool> IsBarredAsync(SubscriberId recipient, CancellationToken cancellation)
     {
         var states = await ledger.ReadStatesAsync(recipient, cancellation);
-        var facets = states.Where(state => state.Purpose.IsFacet).Aggregate(default(SubscriberState), (all, one) => all.With(one));
+        var facets = SubscriberState.Of(states);
         return facets.IsSuppressed || facets.IsRestricted;
     }
 
