@@ -90,7 +90,7 @@ public static class ProcessingRecord
         string[] DataCategories, bool SpecialCategory, string[] Recipients, Period? ConsentLifetime, DateTimeOffset? EndsAt, int? MinimumAge,
         PurposeRetention Retention, DateTimeOffset CreatedAt, DateTimeOffset UpdatedAt);
 
-    private static async Task<Results<Ok<ProcessingRecordView>, ContentHttpResult, PageResult<ProcessingRecordPage>, Problem>> HandleAsync(
+    private static async Task<Results<Ok<ProcessingRecordView>, ContentHttpResult, PageResult, Problem>> HandleAsync(
         HttpContext context, PurposeCatalogue purposes, Organisation organisation, ControllerContact contact, ProcessingStatement statement,
         AccountabilityKept kept, TimeProvider clock, CancellationToken cancellation)
     {
@@ -111,7 +111,7 @@ public static class ProcessingRecord
         context.Response.Headers.Vary = "Accept, Accept-Language";
         return Wanted(context.Request) switch
         {
-            Html => new PageResult<ProcessingRecordPage>(new { Record = record }),
+            Html => PageResult.Of<ProcessingRecordPage>(new { Record = record }),
             Csv => TypedResults.Text(ToCsv(record), Csv, Encoding.UTF8),
             _ => TypedResults.Ok(record),
         };

@@ -13,18 +13,18 @@ public static class SetupPage
     /// <summary>Maps the routes.</summary>
     public static void MapSetup(this IEndpointRouteBuilder app)
     {
-        app.MapPage("/setup/{token}", AskAsync);
-        app.MapPost("/setup/{token}", MakeKeyAsync).AsPage().ExcludeFromDescription();
+        app.MapMethods("/setup/{token}", PageHeaders.GetAndHead, AskAsync).AsPage();
+        app.MapPost("/setup/{token}", MakeKeyAsync).AsPage();
     }
 
-    private static async Task<Results<PageResult<SetupPrompt>, Problem>> AskAsync(string token, SetupLink link, CancellationToken cancellation) =>
-        await link.OpensAsync(token, cancellation) ? new PageResult<SetupPrompt>() : Problem.NotFound();
+    private static async Task<Results<PageResult, Problem>> AskAsync(string token, SetupLink link, CancellationToken cancellation) =>
+        await link.OpensAsync(token, cancellation) ? PageResult.Of<SetupPrompt>() : Problem.NotFound();
 
     /// <summary>
     /// Makes the key and shows it. A crash in between leaves a key that nobody has seen; <c>consentledger keys create</c>
     /// makes another.
     /// </summary>
-    private static async Task<Results<PageResult<SetupDone>, Problem>> MakeKeyAsync(
+    private static async Task<Results<PageResult, Problem>> MakeKeyAsync(
         string token, HttpContext context, SetupLink link, CancellationToken cancellation)
     {
         if (!await link.OpensAsync(token, cancellation))
@@ -37,6 +37,6 @@ public static class SetupPage
             return Problem.Invalid("body", "This is the form of the set-up page, and nothing else.");
         }
 
-        return await link.MakeKeyAsync(context.SetUpLink(), token, cancellation) is { } key ? new PageResult<SetupDone>(new { Key = key }) : Problem.NotFound();
+        return await link.MakeKeyAsync(context.SetUpLink(), token, cancellation) is { } key ? PageResult.Of<SetupDone>(new { Key = key }) : Problem.NotFound();
     }
 }

@@ -13,8 +13,8 @@ internal static class ConfirmPage
     /// <summary>Maps the routes.</summary>
     public static void MapConfirm(this IEndpointRouteBuilder app)
     {
-        app.MapPage("/confirm/{token}", AskAsync);
-        app.MapPost("/confirm/{token}", ConfirmAsync).AsPage().ExcludeFromDescription();
+        app.MapMethods("/confirm/{token}", PageHeaders.GetAndHead, AskAsync).AsPage();
+        app.MapPost("/confirm/{token}", ConfirmAsync).AsPage();
     }
 
     private static async Task<IResult> AskAsync(string token, KeyRing keys, Confirmations confirmations, CancellationToken cancellation)
@@ -27,10 +27,10 @@ internal static class ConfirmPage
         var (status, asked) = await confirmations.LookAsync(link, cancellation);
         return status switch
         {
-            LinkStatus.Open => new PageResult<ConfirmPrompt>(new { Asked = asked }),
-            LinkStatus.Expired => new PageResult<ConfirmExpired>(),
-            LinkStatus.Confirmed => new PageResult<Confirmed>(new { Again = true }),
-            _ => new PageResult<ConfirmClosed>(),
+            LinkStatus.Open => PageResult.Of<ConfirmPrompt>(new { Asked = asked }),
+            LinkStatus.Expired => PageResult.Of<ConfirmExpired>(),
+            LinkStatus.Confirmed => PageResult.Of<Confirmed>(new { Again = true }),
+            _ => PageResult.Of<ConfirmClosed>(),
         };
     }
 
@@ -56,14 +56,14 @@ internal static class ConfirmPage
         switch (await confirmations.ConfirmAsync(link, Visitor.Of(context), CancellationToken.None))
         {
             case LinkStatus.Open:
-                return new PageResult<Confirmed>(new { Again = false });
+                return PageResult.Of<Confirmed>(new { Again = false });
             case LinkStatus.Confirmed:
-                return new PageResult<Confirmed>(new { Again = true });
+                return PageResult.Of<Confirmed>(new { Again = true });
             case LinkStatus.Expired:
                 await confirmations.SendAgainAsync(link, CancellationToken.None);
-                return new PageResult<CheckYourMail>();
+                return PageResult.Of<CheckYourMail>();
             default:
-                return new PageResult<ConfirmClosed>();
+                return PageResult.Of<ConfirmClosed>();
         }
     }
 }

@@ -17,14 +17,14 @@ public static class PageHeaders
     /// </summary>
     public static void AllowOwnScripts(HttpContext context) => context.Features.Set(new OwnScripts());
 
-    /// <summary>
-    /// Maps a page that people open: GET and HEAD, with the headers of <see cref="AsPage"/>, outside the API's document.
-    /// </summary>
-    public static RouteHandlerBuilder MapPage(this IEndpointRouteBuilder app, string pattern, Delegate handler) =>
-        app.MapMethods(pattern, [HttpMethods.Get, HttpMethods.Head], handler).AsPage().ExcludeFromDescription();
+    /// <summary>How a page is opened: HEAD wherever GET is.</summary>
+    public static readonly string[] GetAndHead = [HttpMethods.Get, HttpMethods.Head];
+
+    /// <summary>Makes a route one that people meet: with the headers, and outside the API's document.</summary>
+    public static RouteHandlerBuilder AsPage(this RouteHandlerBuilder route) => route.WithPageHeaders().ExcludeFromDescription();
 
     /// <summary>Sends the headers with whatever a route answers, an error among it.</summary>
-    public static RouteHandlerBuilder AsPage(this RouteHandlerBuilder route) =>
+    public static RouteHandlerBuilder WithPageHeaders(this RouteHandlerBuilder route) =>
         route.AddEndpointFilter(async (invocation, next) =>
         {
             // On starting, because an exception clears what was set before it.

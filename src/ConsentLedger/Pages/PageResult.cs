@@ -12,12 +12,26 @@ namespace ConsentLedger.Pages;
 /// It renders with <see cref="HtmlRenderer"/> alone. <c>AddRazorComponents</c> would bring anti-forgery tokens, their
 /// cookie, and data protection keys on the disk, and a one-click POST carries no context to check (FACTS 3).
 /// </remarks>
-/// <typeparam name="TPage">The page.</typeparam>
-/// <param name="parameters">The page's parameters, as an object with members of their names; null for none.</param>
-/// <param name="status">The status to answer with.</param>
-public sealed class PageResult<TPage>(object? parameters = null, int status = StatusCodes.Status200OK) : IResult, IStatusCodeHttpResult
-    where TPage : IComponent
+public sealed class PageResult : IResult, IStatusCodeHttpResult
 {
+    private readonly Type component;
+    private readonly object? parameters;
+    private readonly int status;
+
+    private PageResult(Type component, object? parameters, int status)
+    {
+        this.component = component;
+        this.parameters = parameters;
+        this.status = status;
+    }
+
+    /// <summary>Answers with this page.</summary>
+    /// <typeparam name="TPage">The page. It is not in the result's type: what the compiler makes of routes can't see pages.</typeparam>
+    /// <param name="parameters">The page's parameters, as an object with members of their names; null for none.</param>
+    /// <param name="status">The status to answer with.</param>
+    public static PageResult Of<TPage>(object? parameters = null, int status = StatusCodes.Status200OK)
+        where TPage : IComponent => new(typeof(TPage), parameters, status);
+
     /// <inheritdoc />
     public int? StatusCode => status;
 
@@ -35,7 +49,7 @@ public sealed class PageResult<TPage>(object? parameters = null, int status = St
             var root = await renderer.RenderComponentAsync<PageRoot>(ParameterView.FromDictionary(new Dictionary<string, object?>
             {
                 [nameof(PageRoot.Page)] = page,
-                [nameof(PageRoot.Component)] = typeof(TPage),
+                [nameof(PageRoot.Component)] = component,
                 [nameof(PageRoot.Parameters)] = values,
             }));
             return root.ToHtmlString();

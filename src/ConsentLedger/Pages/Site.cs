@@ -34,10 +34,10 @@ public static class Site
     public static void MapSite(this WebApplication app)
     {
         var assets = app.Services.GetRequiredService<SiteAssets>();
-        app.MapMethods("/assets/{name}", [HttpMethods.Get, HttpMethods.Head], assets.Serve).ExcludeFromDescription();
-        app.MapPage("/", () => new PageResult<HomePage>());
-        app.MapPage("/problems", () => new PageResult<ProblemsPage>());
-        app.MapPage("/problems/{slug}", ShowProblemType);
+        app.MapMethods("/assets/{name}", PageHeaders.GetAndHead, assets.Serve).ExcludeFromDescription();
+        app.MapMethods("/", PageHeaders.GetAndHead, () => PageResult.Of<HomePage>()).AsPage();
+        app.MapMethods("/problems", PageHeaders.GetAndHead, () => PageResult.Of<ProblemsPage>()).AsPage();
+        app.MapMethods("/problems/{slug}", PageHeaders.GetAndHead, ShowProblemType).AsPage();
     }
 
     /// <summary>True if the client says it takes HTML, and likes it no less than JSON: a browser does, a program does not.</summary>
@@ -60,11 +60,11 @@ public static class Site
     private static double Quality(IList<Microsoft.Net.Http.Headers.MediaTypeHeaderValue> accepted, string type) =>
         accepted.Where(range => range.MediaType.Equals(type, StringComparison.OrdinalIgnoreCase)).Max(range => (double?)(range.Quality ?? 1)) ?? 0;
 
-    private static Results<PageResult<ProblemTypePage>, Problem> ShowProblemType(string slug) =>
+    private static Results<PageResult, Problem> ShowProblemType(string slug) =>
         ProblemType.All.FirstOrDefault(type => type.Slug == slug) is { } type
-            ? new PageResult<ProblemTypePage>(new { Type = type })
+            ? PageResult.Of<ProblemTypePage>(new { Type = type })
             : Problem.NotFound();
 
     private static Task ShowProblemAsync(HttpContext context, Problem problem) =>
-        new PageResult<ErrorPage>(new { problem.Type }, problem.Type.Status).ExecuteAsync(context);
+        PageResult.Of<ErrorPage>(new { problem.Type }, problem.Type.Status).ExecuteAsync(context);
 }

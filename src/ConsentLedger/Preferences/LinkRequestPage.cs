@@ -17,8 +17,8 @@ internal static class LinkRequestPage
     /// <summary>Maps the routes.</summary>
     public static void MapLinkRequest(this IEndpointRouteBuilder app)
     {
-        app.MapPage("/preferences", () => new PageResult<LinkRequest>());
-        app.MapPost("/preferences", PostAsync).AsPage().ExcludeFromDescription();
+        app.MapMethods("/preferences", PageHeaders.GetAndHead, () => PageResult.Of<LinkRequest>()).AsPage();
+        app.MapPost("/preferences", PostAsync).AsPage();
     }
 
     /// <summary>Takes a request. It is durable before this answers, and looked into after.</summary>
@@ -38,7 +38,7 @@ internal static class LinkRequestPage
         var typed = fields.GetValueOrDefault("address");
         if (!Address.TryParse(typed, provider: null, out var address) || address.Kind != AddressKind.Email)
         {
-            return new PageResult<LinkRequest>(new { Address = typed, IsWrong = true }, StatusCodes.Status400BadRequest);
+            return PageResult.Of<LinkRequest>(new { Address = typed, IsWrong = true }, StatusCodes.Status400BadRequest);
         }
 
         if (string.IsNullOrEmpty(fields.GetValueOrDefault(Trap)))
@@ -46,6 +46,6 @@ internal static class LinkRequestPage
             await requests.ReceiveAsync(subscribers.Of(address), address, PageTexts.For(context.Request).Language, CancellationToken.None);
         }
 
-        return new PageResult<LinkSent>();
+        return PageResult.Of<LinkSent>();
     }
 }

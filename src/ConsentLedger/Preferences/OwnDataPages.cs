@@ -20,16 +20,16 @@ internal static class OwnDataPages
     /// <summary>Maps the routes.</summary>
     public static void MapOwnData(this IEndpointRouteBuilder app)
     {
-        app.MapPage("/preferences/{token}/data/address", AskAddress);
-        app.MapPost("/preferences/{token}/data/address", ReceiveAddressAsync).AsPage().ExcludeFromDescription();
-        app.MapPage("/address/{token}", AskToMoveAsync);
-        app.MapPost("/address/{token}", MoveAsync).AsPage().ExcludeFromDescription();
-        app.MapPage("/preferences/{token}/data/erase", AskToErase);
-        app.MapPost("/preferences/{token}/data/erase", EraseAsync).AsPage().ExcludeFromDescription();
+        app.MapMethods("/preferences/{token}/data/address", PageHeaders.GetAndHead, AskAddress).AsPage();
+        app.MapPost("/preferences/{token}/data/address", ReceiveAddressAsync).AsPage();
+        app.MapMethods("/address/{token}", PageHeaders.GetAndHead, AskToMoveAsync).AsPage();
+        app.MapPost("/address/{token}", MoveAsync).AsPage();
+        app.MapMethods("/preferences/{token}/data/erase", PageHeaders.GetAndHead, AskToErase).AsPage();
+        app.MapPost("/preferences/{token}/data/erase", EraseAsync).AsPage();
     }
 
     private static IResult AskAddress(string token, KeyRing keys, TimeProvider clock) =>
-        Refuse(token, keys, clock, out _) ?? new PageResult<ChangeAddress>(new { Token = token });
+        Refuse(token, keys, clock, out _) ?? PageResult.Of<ChangeAddress>(new { Token = token });
 
     /// <summary>Takes the new address. The request is durable before this answers; the answer is the same whatever address it is.</summary>
     private static async Task<IResult> ReceiveAddressAsync(
@@ -54,17 +54,17 @@ internal static class OwnDataPages
 
         if (!Address.TryParse(field.Value.Value, provider: null, out var next) || next.Kind != AddressKind.Email || subscribers.Of(next) == link.Subscriber)
         {
-            return new PageResult<ChangeAddress>(new { Token = token, Address = field.Value.Value, IsWrong = true }, StatusCodes.Status400BadRequest);
+            return PageResult.Of<ChangeAddress>(new { Token = token, Address = field.Value.Value, IsWrong = true }, StatusCodes.Status400BadRequest);
         }
 
         await requests.ReceiveChangeAsync(link.Subscriber, subscribers.Of(next), next, PageTexts.For(context.Request).Language, CancellationToken.None);
-        return new PageResult<ChangeSent>();
+        return PageResult.Of<ChangeSent>();
     }
 
     private static async Task<IResult> AskToMoveAsync(string token, KeyRing keys, LinkRequests requests, TimeProvider clock, CancellationToken cancellation) =>
         !AddressChangeToken.TryVerify(token, keys, out var link) ? Problem.NotFound()
-        : link.ExpiresAt <= clock.GetUtcNow() || await requests.FindAsync(link, cancellation) is null ? new PageResult<MoveOver>()
-        : new PageResult<MovePrompt>();
+        : link.ExpiresAt <= clock.GetUtcNow() || await requests.FindAsync(link, cancellation) is null ? PageResult.Of<MoveOver>()
+        : PageResult.Of<MovePrompt>();
 
     /// <summary>
     /// Carries the choices over, by the hand of who holds both mailboxes: the request came by a link to the old one, and this by
@@ -86,7 +86,7 @@ internal static class OwnDataPages
 
         if (link.ExpiresAt <= clock.GetUtcNow() || await requests.FindAsync(link, CancellationToken.None) is not { } row)
         {
-            return new PageResult<MoveOver>();
+            return PageResult.Of<MoveOver>();
         }
 
         var said = requests.Open(row);
@@ -94,15 +94,15 @@ internal static class OwnDataPages
             || (await ledger.FindSubscriberAsync(new SubscriberId(from), CancellationToken.None)).Address is not { } old
             || await rectification.RectifyAsync(old, Address.Parse(said.Typed!, provider: null), context.Subject(), CancellationToken.None) is null)
         {
-            return new PageResult<MoveOver>();
+            return PageResult.Of<MoveOver>();
         }
 
         await requests.DeleteAsync(row, CancellationToken.None);
-        return new PageResult<Moved>(new { Token = PreferenceToken.For(link.Subscriber, clock.GetUtcNow()).Sign(keys) });
+        return PageResult.Of<Moved>(new { Token = PreferenceToken.For(link.Subscriber, clock.GetUtcNow()).Sign(keys) });
     }
 
     private static IResult AskToErase(string token, KeyRing keys, TimeProvider clock) =>
-        Refuse(token, keys, clock, out _) ?? new PageResult<ErasePrompt>(new { Token = token });
+        Refuse(token, keys, clock, out _) ?? PageResult.Of<ErasePrompt>(new { Token = token });
 
     /// <summary>Erases; see <see cref="Erasure"/> for what is durable when, and what a crash leaves.</summary>
     private static async Task<IResult> EraseAsync(
@@ -119,12 +119,12 @@ internal static class OwnDataPages
         }
 
         var outcome = await erasure.EraseAsync(link.Subscriber, ErasureReason, context.Subject(), CancellationToken.None);
-        return new PageResult<Erased>(new { IsHeld = outcome.Hold is not null });
+        return PageResult.Of<Erased>(new { IsHeld = outcome.Hold is not null });
     }
 
     /// <summary>What is answered to a link that is none, or that is too old; null for one that works.</summary>
     private static IResult? Refuse(string token, KeyRing keys, TimeProvider clock, out PreferenceToken link) =>
         !PreferenceToken.TryVerify(token, keys, out link) ? Problem.NotFound()
-        : link.ExpiresAt <= clock.GetUtcNow() ? new PageResult<LinkExpired>(new { Token = token })
+        : link.ExpiresAt <= clock.GetUtcNow() ? PageResult.Of<LinkExpired>(new { Token = token })
         : null;
 }

@@ -17,14 +17,14 @@ internal static class PreferencePage
     /// <summary>Maps the routes. There is no authentication: the token is all the person needs.</summary>
     public static void MapPreferencePage(this IEndpointRouteBuilder app)
     {
-        app.MapPage("/preferences/{token}", ShowAsync);
-        app.MapPage("/preferences/{token}/{purpose}", AskAsync);
-        app.MapPost("/preferences/{token}", ChangeAsync).AsPage().ExcludeFromDescription();
+        app.MapMethods("/preferences/{token}", PageHeaders.GetAndHead, ShowAsync).AsPage();
+        app.MapMethods("/preferences/{token}/{purpose}", PageHeaders.GetAndHead, AskAsync).AsPage();
+        app.MapPost("/preferences/{token}", ChangeAsync).AsPage();
     }
 
     private static async Task<IResult> ShowAsync(string token, KeyRing keys, PreferenceCentre centre, TimeProvider clock, CancellationToken cancellation) =>
         !PreferenceToken.TryVerify(token, keys, out var link) ? Problem.NotFound()
-        : link.ExpiresAt <= clock.GetUtcNow() ? new PageResult<LinkExpired>(new { Token = token })
+        : link.ExpiresAt <= clock.GetUtcNow() ? PageResult.Of<LinkExpired>(new { Token = token })
         : Page(token, await centre.ReadAsync(link.Subscriber, cancellation));
 
     /// <summary>
@@ -42,7 +42,7 @@ internal static class PreferencePage
 
         if (link.ExpiresAt <= clock.GetUtcNow())
         {
-            return new PageResult<LinkExpired>(new { Token = token });
+            return PageResult.Of<LinkExpired>(new { Token = token });
         }
 
         var choices = await centre.ReadAsync(link.Subscriber, cancellation);
@@ -137,7 +137,7 @@ internal static class PreferencePage
     {
         if (fields is not { Count: 1 } || fields.GetValueOrDefault(PageForm.Pressed.Name) != PageForm.Pressed.Value)
         {
-            return new PageResult<LinkExpired>(new { Token = token });
+            return PageResult.Of<LinkExpired>(new { Token = token });
         }
 
         if (limit.Take(context.Connection.RemoteIpAddress, context.Response) is { } busy)
@@ -146,7 +146,7 @@ internal static class PreferencePage
         }
 
         await requests.ReceiveAsync(link.Subscriber, typed: null, language, CancellationToken.None);
-        return new PageResult<LinkSent>();
+        return PageResult.Of<LinkSent>();
     }
 
     private static async Task<IResult> AskPageAsync(
@@ -154,11 +154,11 @@ internal static class PreferencePage
     {
         var language = PageTexts.For(context.Request).Language;
         var offer = (await offers.NowAsync([choice.Purpose], [language, PageTexts.DefaultLanguage], cancellation)).Single();
-        return new PageResult<TurnOn>(
+        return PageResult.Of<TurnOn>(
             new { Token = token, Offer = offer, choice.NeedsConfirmation, TooYoung = tooYoung },
             tooYoung ? StatusCodes.Status400BadRequest : StatusCodes.Status200OK);
     }
 
-    private static PageResult<ChoicesPage> Page(string token, PreferenceChoices choices, ChoiceOutcome? done = null) =>
-        new(new { Token = token, Choices = choices, Done = done });
+    private static PageResult Page(string token, PreferenceChoices choices, ChoiceOutcome? done = null) =>
+        PageResult.Of<ChoicesPage>(new { Token = token, Choices = choices, Done = done });
 }

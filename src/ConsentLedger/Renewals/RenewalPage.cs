@@ -30,8 +30,8 @@ public static class RenewalPage
     /// <summary>Maps the routes. There is no authentication: the token is all the person has.</summary>
     public static void MapRenewals(this IEndpointRouteBuilder app)
     {
-        app.MapPage("/renew/{token}", AskAsync);
-        app.MapPost("/renew/{token}", RenewAsync).AsPage().ExcludeFromDescription();
+        app.MapMethods("/renew/{token}", PageHeaders.GetAndHead, AskAsync).AsPage();
+        app.MapPost("/renew/{token}", RenewAsync).AsPage();
     }
 
     private static async Task<IResult> AskAsync(
@@ -87,18 +87,18 @@ public static class RenewalPage
     }
 
     /// <summary>What is agreed to now, in the page's language where it was published in that.</summary>
-    private static async Task<PageResult<RenewPrompt>> AskPageAsync(
+    private static async Task<PageResult> AskPageAsync(
         HttpContext context, Purpose purpose, RenewalView found, OfferCatalogue offers, CancellationToken cancellation)
     {
         var before = (await offers.AsChosenAsync([new Choice(purpose.Id.Value, found.Agreed)], cancellation)).Single();
         var offer = (await offers.NowAsync([purpose], [PageTexts.For(context.Request).Language, PageTexts.DefaultLanguage], cancellation)).Single();
-        return new PageResult<RenewPrompt>(new { Offer = offer, found.ExpiresAt, IsNew = Renewing.HasChanged(before.Notice, offer.Notice) });
+        return PageResult.Of<RenewPrompt>(new { Offer = offer, found.ExpiresAt, IsNew = Renewing.HasChanged(before.Notice, offer.Notice) });
     }
 
-    private static IResult Page(RenewalView found, bool again) => found.Status switch
+    private static PageResult Page(RenewalView found, bool again) => found.Status switch
     {
-        RenewalStatus.Renewed => new PageResult<Renewed>(new { Purpose = found.Purpose!.Name, found.ExpiresAt, Again = again }),
-        RenewalStatus.RanOut => new PageResult<RenewalRanOut>(new { Purpose = found.Purpose!.Name }),
-        _ => new PageResult<RenewalClosed>(),
+        RenewalStatus.Renewed => PageResult.Of<Renewed>(new { Purpose = found.Purpose!.Name, found.ExpiresAt, Again = again }),
+        RenewalStatus.RanOut => PageResult.Of<RenewalRanOut>(new { Purpose = found.Purpose!.Name }),
+        _ => PageResult.Of<RenewalClosed>(),
     };
 }

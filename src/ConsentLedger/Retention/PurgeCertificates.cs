@@ -134,7 +134,7 @@ public static class PurgeCertificateRoutes
     /// <param name="PublicKey">Its 32 bytes in base64.</param>
     public sealed record VerifyingKey(string Algorithm, string PublicKey);
 
-    private static async Task<Results<Ok<SignedCertificate>, PageResult<PurgeCertificatePage>, Problem>> IssueAsync(
+    private static async Task<Results<Ok<SignedCertificate>, PageResult, Problem>> IssueAsync(
         Guid id, HttpContext context, PurgeRuns runs, PurgeCertificates certificates, CancellationToken cancellation)
     {
         if (!context.Caller().MayUse(PurposeKey.All))
@@ -152,7 +152,7 @@ public static class PurgeCertificateRoutes
         context.Response.Headers.Vary = "Accept, Accept-Language";
         if (context.Request.GetTypedHeaders().Accept.MaxBy(range => range.Quality ?? 1)?.MediaType.Equals(Html, StringComparison.OrdinalIgnoreCase) == true)
         {
-            return new PageResult<PurgeCertificatePage>(new { Run = run, Signed = signed });
+            return PageResult.Of<PurgeCertificatePage>(new { Run = run, Signed = signed });
         }
 
         return TypedResults.Ok(signed);

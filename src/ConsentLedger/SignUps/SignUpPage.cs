@@ -21,9 +21,9 @@ internal static class SignUpPage
     /// <summary>Maps the routes. There is no authentication, and no cookie that another site could use.</summary>
     public static void MapSignUpPage(this IEndpointRouteBuilder app)
     {
-        app.MapPage("/signup/{key}", ShowAsync);
-        app.MapPost("/signup/{key}", PostAsync).AsPage().WithMetadata(new Microsoft.AspNetCore.Mvc.RequestSizeLimitAttribute(MaxBody)).ExcludeFromDescription();
-        app.MapGet("/signup/{key}/challenge", ChallengeAsync).AsPage().ExcludeFromDescription();
+        app.MapMethods("/signup/{key}", PageHeaders.GetAndHead, ShowAsync).AsPage();
+        app.MapPost("/signup/{key}", PostAsync).AsPage().WithMetadata(new Microsoft.AspNetCore.Mvc.RequestSizeLimitAttribute(MaxBody));
+        app.MapGet("/signup/{key}/challenge", ChallengeAsync).AsPage();
         app.MapMethods("/signup/{key}", [HttpMethods.Options], PreflightAsync).ExcludeFromDescription();
     }
 
@@ -105,7 +105,7 @@ internal static class SignUpPage
         }
 
         return !isForPerson ? TypedResults.Accepted((string?)null, new SignUpAccepted())
-            : returnUrl is null ? new PageResult<CheckYourMail>()
+            : returnUrl is null ? PageResult.Of<CheckYourMail>()
             : new SeeOther(returnUrl);
     }
 
@@ -201,7 +201,7 @@ internal static class SignUpPage
     /// The form, empty or as it was filled in. One that asks for work has the one script that does it; it works without, too
     /// (see <see cref="Challenges"/>).
     /// </summary>
-    private static PageResult<SignUpForm> Page(
+    private static PageResult Page(
         HttpContext context, Form form, IReadOnlyList<Offer> offers, PublicUrl publicUrl, SignUpInput? input = null, string? returnUrl = null,
         List<string>? wrong = null, ChallengeAnswer? again = null, Challenge? byHand = null)
     {
@@ -215,7 +215,7 @@ internal static class SignUpPage
             PageHeaders.AllowReturnTo(context, new Uri(returnUrl));
         }
 
-        return new PageResult<SignUpForm>(
+        return PageResult.Of<SignUpForm>(
             new
             {
                 Offers = offers,

@@ -16,14 +16,14 @@ internal static class CopyPage
     /// <summary>Maps the routes.</summary>
     public static void MapCopies(this IEndpointRouteBuilder app)
     {
-        app.MapPage("/copy/{token}", AskAsync);
-        app.MapPost("/copy/{token}", SendAsync).AsPage().ExcludeFromDescription();
+        app.MapMethods("/copy/{token}", PageHeaders.GetAndHead, AskAsync).AsPage();
+        app.MapPost("/copy/{token}", SendAsync).AsPage();
     }
 
     private static async Task<IResult> AskAsync(string token, KeyRing keys, RequestRegister register, TimeProvider clock, CancellationToken cancellation) =>
         !CopyToken.TryVerify(token, keys, out var link) ? Problem.NotFound()
-        : await FindAddressAsync(link, register, clock, cancellation) is null ? new PageResult<CopyOver>()
-        : new PageResult<CopyPrompt>();
+        : await FindAddressAsync(link, register, clock, cancellation) is null ? PageResult.Of<CopyOver>()
+        : PageResult.Of<CopyPrompt>();
 
     /// <summary>Sends it, as it is at this moment. That it was asked for is on record before the first byte.</summary>
     private static async Task<IResult> SendAsync(
@@ -41,7 +41,7 @@ internal static class CopyPage
         }
 
         return limit.Take(context.Connection.RemoteIpAddress, context.Response) is { } busy ? busy
-            : await FindAddressAsync(link, register, clock, cancellation) is not { } address ? new PageResult<CopyOver>()
+            : await FindAddressAsync(link, register, clock, cancellation) is not { } address ? PageResult.Of<CopyOver>()
             : await download.OpenAsync(link.Subscriber, address, PageTexts.For(context.Request), context.Subject(), cancellation, link.Request);
     }
 

@@ -48,9 +48,15 @@ public static class RequestsApi
             .Refuses(ProblemType.NotFound, ProblemType.PurposeNotPermitted)
             .WithExample(answer: Example)
             .WithName("GetRequest").WithSummary("Shows a request and what was done about it");
-        MapStep("acknowledge", AcknowledgeAsync, "AcknowledgeRequest", "Notes that the person was told that it has come: of a complaint, within 30 days");
-        MapStep("pause", PauseAsync, "PauseRequest", "Stops the clock until the person has shown who they are, or said what they mean");
-        MapStep("resume", ResumeAsync, "ResumeRequest", "Lets the clock go on");
+        requests.MapPost("/{id:guid}/acknowledge", AcknowledgeAsync)
+            .TakesStep()
+            .WithName("AcknowledgeRequest").WithSummary("Notes that the person was told that it has come: of a complaint, within 30 days");
+        requests.MapPost("/{id:guid}/pause", PauseAsync)
+            .TakesStep()
+            .WithName("PauseRequest").WithSummary("Stops the clock until the person has shown who they are, or said what they mean");
+        requests.MapPost("/{id:guid}/resume", ResumeAsync)
+            .TakesStep()
+            .WithName("ResumeRequest").WithSummary("Lets the clock go on");
         requests.MapPost("/{id:guid}/extend", ExtendAsync)
             .Takes()
             .WithExample(new RequestExtension { Months = 2, Reason = "Four systems have to be searched." }, Example)
@@ -60,14 +66,14 @@ public static class RequestsApi
             .Refuses(ProblemType.CannotBeMailed)
             .WithExample(new RequestCompletion { Reason = "The copy was handed over at the desk.", Delivered = RequestDelivery.ByHand }, Example)
             .WithName("CompleteRequest").WithSummary("Does what was asked, or notes that it was done: sends a copy, erases, carries over to a new address, objects, restricts");
-        MapStep("refuse", RefuseAsync, "RefuseRequest", "Notes that it was refused, and why");
-
-        void MapStep(string step, Delegate handler, string name, string summary) =>
-            requests.MapPost($"/{{id:guid}}/{step}", handler)
-                .Takes()
-                .WithExample(new StepReason { Reason = "A copy of the passport was asked for on the telephone." }, Example)
-                .WithName(name).WithSummary(summary);
+        requests.MapPost("/{id:guid}/refuse", RefuseAsync)
+            .TakesStep()
+            .WithName("RefuseRequest").WithSummary("Notes that it was refused, and why");
     }
+
+    private static RouteHandlerBuilder TakesStep(this RouteHandlerBuilder route) => route
+        .Takes()
+        .WithExample(new StepReason { Reason = "A copy of the passport was asked for on the telephone." }, Example);
 
     private static RouteHandlerBuilder Takes(this RouteHandlerBuilder route) => route
         .RequireScope(Scope.RightsWrite)

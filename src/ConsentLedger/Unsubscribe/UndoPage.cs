@@ -15,15 +15,15 @@ internal static class UndoPage
     /// <summary>Maps the routes.</summary>
     public static void MapUndo(this IEndpointRouteBuilder app)
     {
-        app.MapPage("/undo/{token}", AskAsync);
-        app.MapPost("/undo/{token}", UndoAsync).AsPage().ExcludeFromDescription();
+        app.MapMethods("/undo/{token}", PageHeaders.GetAndHead, AskAsync).AsPage();
+        app.MapPost("/undo/{token}", UndoAsync).AsPage();
     }
 
     /// <summary>The button again, for who comes back to this address; nothing changes.</summary>
     private static async Task<IResult> AskAsync(string token, KeyRing keys, Undoing undoing, CancellationToken cancellation) =>
         !UndoToken.TryVerify(token, keys, out var withdrawal) ? Problem.NotFound()
-        : await undoing.LookAsync(withdrawal, cancellation) is { } purpose ? new PageResult<UndoPrompt>(new { Purpose = purpose.Name })
-        : new PageResult<UndoLate>();
+        : await undoing.LookAsync(withdrawal, cancellation) is { } purpose ? PageResult.Of<UndoPrompt>(new { Purpose = purpose.Name })
+        : PageResult.Of<UndoLate>();
 
     /// <summary>Restores what stood before; durable before this answers, and whoever hangs up meanwhile stops nothing.</summary>
     private static async Task<IResult> UndoAsync(string token, HttpContext context, KeyRing keys, Undoing undoing, CancellationToken cancellation)
@@ -39,7 +39,7 @@ internal static class UndoPage
         }
 
         return await undoing.ApplyAsync(withdrawal, SourceKind.UnsubscribeLink, Visitor.Of(context), CancellationToken.None) is { } purpose
-            ? new PageResult<UndoDone>(new { Purpose = purpose.Name })
-            : new PageResult<UndoLate>();
+            ? PageResult.Of<UndoDone>(new { Purpose = purpose.Name })
+            : PageResult.Of<UndoLate>();
     }
 }

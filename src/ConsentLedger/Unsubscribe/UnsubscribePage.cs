@@ -27,29 +27,29 @@ public static class UnsubscribePage
     public static void MapUnsubscribe(this IEndpointRouteBuilder app)
     {
         var links = app.MapGroup("/u").WithTags("Unsubscribe");
-        links.MapMethods("/{token}", [HttpMethods.Get, HttpMethods.Head], AskAsync)
-            .AsPage()
+        links.MapMethods("/{token}", PageHeaders.GetAndHead, AskAsync)
+            .WithPageHeaders()
             .Refuses(ProblemType.NotFound)
             .WithName("ShowUnsubscribe").WithSummary("Shows a page with a button; changes nothing");
         links.MapPost("/{token}", WithdrawAsync)
-            .AsPage()
+            .WithPageHeaders()
             .Refuses(ProblemType.Validation, ProblemType.NotFound, ProblemType.PayloadTooLarge)
             .WithName("Unsubscribe").WithSummary("Withdraws, in one click");
         app.MapUndo();
     }
 
     /// <summary>The page with the button. Link scanners fetch it, so it changes nothing and shows nothing of anybody (FACTS 5, 65).</summary>
-    private static async Task<Results<PageResult<UnsubscribePrompt>, Problem>> AskAsync(
+    private static async Task<Results<PageResult, Problem>> AskAsync(
         string token, KeyRing keys, PurposeCatalogue purposes, LedgerDatabase database, CancellationToken cancellation) =>
         Read(token, keys) is { } link
-            ? new PageResult<UnsubscribePrompt>(new { Purpose = await FindNameAsync(link, purposes, database, cancellation) })
+            ? PageResult.Of<UnsubscribePrompt>(new { Purpose = await FindNameAsync(link, purposes, database, cancellation) })
             : Problem.NotFound();
 
     /// <summary>
     /// Withdraws. It is answered once the withdrawal is durable, in the ledger or, while that can't be asked, on disk; a
     /// client that hangs up meanwhile stops nothing: no unsubscribe is lost.
     /// </summary>
-    private static async Task<Results<ContentHttpResult, PageResult<UnsubscribeDone>, Problem>> WithdrawAsync(
+    private static async Task<Results<ContentHttpResult, PageResult, Problem>> WithdrawAsync(
         string token, HttpContext context, KeyRing keys, PurposeCatalogue purposes, LedgerDatabase database, Withdrawals withdrawals, WithdrawalSpool spool,
         TimeProvider clock, CancellationToken cancellation)
     {
@@ -80,7 +80,7 @@ public static class UnsubscribePage
 
         return how == WithdrawalWay.OneClick
             ? TypedResults.Text(OneClickAnswer, "text/plain; charset=utf-8")
-            : new PageResult<UnsubscribeDone>(new { Purpose = await FindNameAsync(link, purposes, database, cancellation), Undo = undo?.Sign(keys) });
+            : PageResult.Of<UnsubscribeDone>(new { Purpose = await FindNameAsync(link, purposes, database, cancellation), Undo = undo?.Sign(keys) });
     }
 
     /// <summary>What a token says, if it is one of ours for a purpose.</summary>
