@@ -17,9 +17,9 @@ public static class ChoicePages
             .AddSingleton<Undoing>();
 
     /// <summary>Maps the confirmation link. Wrong settings are found here, at the start.</summary>
-    public static void MapChoices(this WebApplication app)
+    public static void MapChoices(this IEndpointRouteBuilder app)
     {
-        _ = app.Services.GetRequiredService<NetworkLimit>();
+        _ = app.ServiceProvider.GetRequiredService<NetworkLimit>();
         app.MapConfirm();
     }
 }

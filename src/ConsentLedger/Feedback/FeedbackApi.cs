@@ -37,9 +37,9 @@ public static class FeedbackApi
     }
 
     /// <summary>Maps the routes. Wrong settings are found here, at the start.</summary>
-    public static void MapFeedback(this WebApplication app)
+    public static void MapFeedback(this IEndpointRouteBuilder app)
     {
-        _ = app.Services.GetRequiredService<FeedbackOptions>();
+        _ = app.ServiceProvider.GetRequiredService<FeedbackOptions>();
         var feedback = app.MapGroup("/v1/feedback").WithTags("Feedback");
         feedback.MapGenericFeedback();
         feedback.MapSesFeedback();

@@ -31,9 +31,9 @@ public static class Site
     }
 
     /// <summary>Maps the routes. Wrong settings of the brand are found here, at the start, and not by the first visitor.</summary>
-    public static void MapSite(this WebApplication app)
+    public static void MapSite(this IEndpointRouteBuilder app)
     {
-        var assets = app.Services.GetRequiredService<SiteAssets>();
+        var assets = app.ServiceProvider.GetRequiredService<SiteAssets>();
         app.MapMethods("/assets/{name}", PageHeaders.GetAndHead, assets.Serve).ExcludeFromDescription();
         app.MapMethods("/", PageHeaders.GetAndHead, () => PageResult.Of<HomePage>()).AsPage();
         app.MapMethods("/problems", PageHeaders.GetAndHead, () => PageResult.Of<ProblemsPage>()).AsPage();

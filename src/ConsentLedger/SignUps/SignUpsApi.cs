@@ -24,7 +24,7 @@ public static class SignUpsApi
             .AddHostedService(provider => provider.GetRequiredService<SignUpWorker>());
 
     /// <summary>Maps the routes.</summary>
-    public static void MapSignUps(this WebApplication app)
+    public static void MapSignUps(this IEndpointRouteBuilder app)
     {
         app.MapForms();
         app.MapPost("/v1/signups", HandleAsync)

@@ -14,6 +14,19 @@ public sealed class ImportTests(TestDatabase databases)
         2413, 2420, 2506, 2524,
     ];
 
+    [Theory]
+    [InlineData("dryRun=", "dryRun")]
+    [InlineData("dryRun=yes", "dryRun")]
+    [InlineData("dryRun=true&allowResubscribe=1", "allowResubscribe")]
+    public async Task A_flag_that_cannot_be_read_is_not_taken_for_its_default(string query, string named)
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+
+        await service.SendAsync("address,purpose,kind,occurredAt\nada@museum.example,newsletter,refused,2026-01-01T00:00:00Z\n"u8.ToArray(), $"?{query}").ReadErrorAsync(named);
+        (await service.CountAsync("consent_event")).ShouldBe(0);
+    }
+
     [Fact]
     public async Task A_real_list_is_appended_row_by_row_and_every_row_left_out_is_accounted_for()
     {

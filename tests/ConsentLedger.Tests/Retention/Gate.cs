@@ -30,7 +30,7 @@ internal sealed class Gate : IAsyncDisposable
         await service.SqlAsync(
             $"""
             create function gate() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock_shared({Key}); return null; end $$;
-            create trigger gate after {operation} on {table} for each statement execute function gate();
+            create trigger gate after {operation} on {table} for each row execute function gate();
             """);
         return new Gate(service, keeper, table);
     }
