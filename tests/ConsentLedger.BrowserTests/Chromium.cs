@@ -51,7 +51,7 @@ public sealed class Chromium : IAsyncLifetime
             Locale = language,
             ColorScheme = look == Look.Dark ? ColorScheme.Dark : ColorScheme.Light,
             ViewportSize = look == Look.Phone ? new ViewportSize { Width = 360, Height = 740 } : new ViewportSize { Width = 1100, Height = 860 },
-            DeviceScaleFactor = 2,
+            DeviceScaleFactor = Screenshots is null ? 1 : 2,
         });
     }
 
