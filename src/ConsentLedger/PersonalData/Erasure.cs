@@ -128,10 +128,16 @@ public sealed class Erasure(
     {
         var now = Instant.Of(clock.GetUtcNow());
         var id = Guid.CreateVersion7(now);
-        await using (await database.Service.OpenConnectionAsync(cancellation))
-        {
-            // It can be asked at this moment, so what is written down next is more than a wish.
-        }
+
+        // The database can be asked at this moment, so what is written down next is more than a wish. A connection from the
+        // pool would not show it: the server may be gone.
+        await DatabaseResilience.Repeatable.ExecuteAsync(
+            async token =>
+            {
+                await using var connection = await database.Service.OpenConnectionAsync(token);
+                await connection.ExecuteAsync(new CommandDefinition("select 1", cancellationToken: token));
+            },
+            cancellation);
 
         var entry = new JournalEntry(null, subscriber, PurposeId.Objection, id, now);
         var written = await journal.WriteAsync([entry], applied: false, cancellation);
