@@ -12,7 +12,7 @@ namespace ConsentLedger.Retention;
 /// Says of one subscriber when each record will go, and by which rule, if nothing else happens: the rules that a run
 /// applies (<see cref="RuleSql"/>), as a pure function over one subscriber's records. A test holds the two together.
 /// </summary>
-public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore ledger, PurposeCatalogue purposes)
+public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore ledger, PurposeCatalogue purposes, RetentionOptions options)
 {
     /// <summary>How long an event at <c>*</c> is kept; what it forbids stays in force.</summary>
     public static readonly Period FacetsKept = new(24, 0);
@@ -29,7 +29,9 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
             from suppression
             where subscriber_id = @id;
             select exists (select from legal_hold where subscriber_id = @id);
-            select exists (select from subscriber where subscriber_id = @id)
+            select exists (select from subscriber where subscriber_id = @id);
+            select request_id, received_at, closed_at from rights_request where subscriber_id = @id;
+            select happened_at from audit_entry where about_subscriber = @id
             """;
         var all = (await purposes.ListAsync(cancellation)).ToDictionary(purpose => purpose.Id);
         var states = await ledger.ReadStatesAsync(subscriber, cancellation);
@@ -39,10 +41,26 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
         var kept = (await results.ReadAsync<Row>()).Select(row => row.ToRecord()).ToList();
         var held = await results.ReadSingleAsync<bool>();
         var addressed = await results.ReadSingleAsync<bool>();
+        var requests = (await results.ReadAsync<(Guid Id, DateTimeOffset ReceivedAt, DateTimeOffset? ClosedAt)>())
+            .Select(row => OfRequest(row.Id, row.ReceivedAt, row.ClosedAt, now)).ToList();
+        var audited = (await results.ReadAsync<DateTimeOffset>()).Select(happenedAt => OfAudit(happenedAt, now)).ToList();
         var restricted = states.Any(state => state is { Purpose.Value: -2, Kind: EventKind.Restricted });
         return new ExplainedSubscriber(
             held ? RetentionHeldBy.LegalHold : restricted ? RetentionHeldBy.Restriction : null,
-            [.. Explain(all, events, kept, addressed, now)]);
+            [.. Explain(all, events, kept, addressed, now).Concat(requests).Concat(audited).OrderBy(record => record.GoesAt ?? DateTimeOffset.MaxValue)]);
+    }
+
+    /// <summary>A request that is open stays until some time after it is closed.</summary>
+    private ExplainedRecord OfRequest(Guid id, DateTimeOffset receivedAt, DateTimeOffset? closedAt, DateTimeOffset now)
+    {
+        var fate = closedAt is { } closed ? new Fate(PurgeRule.Requests, closed, options.Accountability.Requests) : Fate.None;
+        return new ExplainedRecord(RetainedRecord.Request, PurposeKey.All, null, null, receivedAt, fate.Rule, fate.CountsFrom, fate.Period, fate.GoesAt(now), id);
+    }
+
+    private ExplainedRecord OfAudit(DateTimeOffset happenedAt, DateTimeOffset now)
+    {
+        var fate = new Fate(PurgeRule.Audit, happenedAt, options.Accountability.Audit);
+        return new ExplainedRecord(RetainedRecord.AuditEntry, PurposeKey.All, null, null, happenedAt, fate.Rule, fate.CountsFrom, fate.Period, fate.GoesAt(now));
     }
 
     /// <summary>When each record goes. What is due already goes now: the rules then decide in their own order.</summary>
@@ -79,7 +97,7 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
             explained.Add(new ExplainedRecord(RetainedRecord.Address, PurposeKey.All, null, null, null, last is null ? null : PurgeRule.Address, null, null, last));
         }
 
-        return explained.OrderBy(record => record.GoesAt ?? DateTimeOffset.MaxValue);
+        return explained;
     }
 
     /// <summary>
@@ -160,16 +178,17 @@ public sealed record ExplainedSubscriber(RetentionHeldBy? HeldBy, IReadOnlyList<
 /// <summary>A record, and when it goes.</summary>
 /// <param name="Record">What it is.</param>
 /// <param name="Purpose">The purpose's key; <c>*</c> for all.</param>
-/// <param name="Kind">What happened; null for the address.</param>
-/// <param name="EventId">The event; null for the address.</param>
-/// <param name="OccurredAt">When that happened.</param>
+/// <param name="Kind">What happened; null for what is no event's.</param>
+/// <param name="EventId">The event; null for what is no event's.</param>
+/// <param name="OccurredAt">When that happened, or the request came; null for the address.</param>
 /// <param name="Rule">The rule by which it goes; null while nothing ends it.</param>
 /// <param name="CountsFrom">From when its period counts; null for the address, which goes with the last event.</param>
 /// <param name="Period">How long it is kept from then.</param>
 /// <param name="GoesAt">When it goes, if nothing else happens and nothing holds it; the next run after that takes it. Null for as long as it is needed.</param>
+/// <param name="RequestId">The request; null for what is none.</param>
 public sealed record ExplainedRecord(
     RetainedRecord Record, string Purpose, EventKind? Kind, EventId? EventId, DateTimeOffset? OccurredAt, PurgeRule? Rule,
-    DateTimeOffset? CountsFrom, Period? Period, DateTimeOffset? GoesAt);
+    DateTimeOffset? CountsFrom, Period? Period, DateTimeOffset? GoesAt, Guid? RequestId = null);
 
 /// <summary>What is kept.</summary>
 [JsonConverter(typeof(LabelJsonConverter<RetainedRecord>))]
@@ -183,6 +202,12 @@ public enum RetainedRecord
 
     /// <summary>The sealed address.</summary>
     Address,
+
+    /// <summary>What the person asked for, with what was done about it.</summary>
+    Request,
+
+    /// <summary>That somebody did something about the person.</summary>
+    AuditEntry,
 }
 
 /// <summary>What keeps everything of a subscriber.</summary>

@@ -69,7 +69,7 @@ public static class RetentionPolicy
     /// <param name="SubscriberId">The holder of the address.</param>
     /// <param name="GeneratedAt">As of when.</param>
     /// <param name="HeldBy">What keeps all of it for now, whatever is due; null if nothing does.</param>
-    /// <param name="Records">Each record, the one that goes first first; empty if nothing is held.</param>
+    /// <param name="Records">Each record, the one that goes first first. That this was asked is one of them.</param>
     public sealed record RetentionOfSubscriber(
         SubscriberId SubscriberId, DateTimeOffset GeneratedAt, RetentionHeldBy? HeldBy, IReadOnlyList<ExplainedRecord> Records);
 

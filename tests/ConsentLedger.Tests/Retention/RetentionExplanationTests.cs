@@ -36,6 +36,7 @@ public sealed class RetentionExplanationTests(TestDatabase databases)
             "event newsletter given lapsed 2027-10-22",
             "event newsletter withdrawn lapsed 2027-10-22",
             "address * - address 2027-10-22",
+            "audit-entry * - audit 2032-11-22",
         ]);
         kept["records"]![0]!.Text("period").ShouldBe("P30D");
         kept["records"]![0]!.Text("countsFrom").ShouldBe("2026-11-12T09:30:00Z");
@@ -49,7 +50,7 @@ public sealed class RetentionExplanationTests(TestDatabase databases)
         await service.PurposeAsync();
         var id = (await service.EventAsync(Ada, occurredAt: Start.AddYears(-9))).Text("subscriberId");
 
-        (await ExplainAsync(service))["records"]!.AsArray().Select(Line).ShouldBe(["event newsletter given - -", "address * - - -"]);
+        (await ExplainAsync(service))["records"]!.AsArray().Select(Line).ShouldBe(["audit-entry * - audit 2032-11-22", "event newsletter given - -", "address * - - -"]);
         await service.PutAsync($"/v1/subscribers/{id}/hold", new JsonObject { ["reason"] = "A claim" }).ReadAsync();
         (await ExplainAsync(service)).Text("heldBy").ShouldBe("legal-hold");
         await service.SendAsync(HttpMethod.Delete, $"/v1/subscribers/{id}/hold");
@@ -59,10 +60,29 @@ public sealed class RetentionExplanationTests(TestDatabase databases)
     }
 
     [Fact]
-    public async Task Of_somebody_unknown_nothing_is_held_and_what_is_wrong_is_said()
+    public async Task A_request_says_when_it_goes_once_it_is_closed()
+    {
+        await using var service = await TestService.StartAsync(databases, builder => builder.Configuration["ConsentLedger:Retention:Requests"] = "P1Y");
+        var open = await RequestAsync();
+        var closed = await RequestAsync();
+        service.Clock.Advance(TimeSpan.FromDays(10));
+        await service.PostAsync($"/v1/requests/{closed}/refuse", new JsonObject { ["reason"] = "It was asked for a week ago." }).ReadAsync();
+
+        var requests = (await ExplainAsync(service))["records"]!.AsArray().Where(record => record!.Text("record") == "request").ToList();
+
+        requests.Select(record => $"{record!.Text("requestId")} {Line(record)}").ShouldBe([$"{closed} request * - requests 2027-12-02", $"{open} request * - - -"]);
+        requests[0]!.Text("countsFrom").ShouldBe("2026-12-02T09:30:00Z");
+        requests[0]!.Text("occurredAt").ShouldBe("2026-11-22T09:30:00Z");
+
+        async Task<string> RequestAsync() =>
+            (await service.PostAsync("/v1/requests", new JsonObject { ["kind"] = "access", ["address"] = Ada }).ReadAsync(HttpStatusCode.Created)).Text("id");
+    }
+
+    [Fact]
+    public async Task Of_somebody_unknown_it_holds_that_somebody_asked_and_what_is_wrong_is_said()
     {
         await using var service = await TestService.StartAsync(databases);
-        (await ExplainAsync(service))["records"]!.AsArray().ShouldBeEmpty();
+        (await ExplainAsync(service))["records"]!.AsArray().Select(Line).ShouldBe(["audit-entry * - audit 2032-11-22"]);
         await service.PostAsync("/v1/retention/preview", new JsonObject()).ReadErrorAsync("address");
         await service.PostAsync("/v1/retention/preview", new JsonObject { ["address"] = Ada, ["subscriberId"] = Guid.NewGuid() }).ReadErrorAsync("address");
         await service.PostAsync("/v1/retention/preview", new JsonObject { ["address"] = Ada }, await service.CreateKeyAsync(["retention:read"], "newsletter"))
@@ -111,6 +131,7 @@ public sealed class RetentionExplanationTests(TestDatabase databases)
 
                 var counted = await forecast.CountAsync(Start, CancellationToken.None);
                 var kept = (await explanation.ExplainAsync(subscriber, Start, CancellationToken.None)).Records;
+                kept.ShouldAllBe(record => record.Record != RetainedRecord.AuditEntry && record.Record != RetainedRecord.Request);
                 foreach (var rule in Enum.GetValues<PurgeRule>())
                 {
                     var label = Label<PurgeRule>.Of(rule);
