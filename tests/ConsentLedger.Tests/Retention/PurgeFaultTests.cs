@@ -21,7 +21,8 @@ public sealed class PurgeFaultTests(TestDatabase databases)
             [
                 ("purge_run", "update"), ("consent_event", "insert"), ("outbox", "insert"), ("suppression", "insert"),
                 ("consent_event", "delete"), ("evidence", "delete"), ("purge_record", "insert"), ("consent_state", "update"),
-                ("consent_state", "delete"), ("subscriber", "delete"), ("purge_record", "commit"), ("purge_run", "commit"),
+                ("consent_state", "delete"), ("subscriber", "delete"), ("rights_request_step", "delete"), ("rights_request", "delete"),
+                ("audit_entry", "delete"), ("purge_record", "commit"), ("purge_run", "commit"),
             ])
             {
                 foreach (var occasion in (int[])[1, 3])
@@ -39,6 +40,7 @@ public sealed class PurgeFaultTests(TestDatabase databases)
     public async Task A_crash_leaves_a_batch_whole_or_not_begun_and_the_next_leader_ends_the_run(string table, string operation, int occasion)
     {
         await using var service = await TestService.StartAsync(databases, SmallBatches);
+        await ClosedRequestsAsync(service);
         await PurgeRunTests.SceneAsync(service);
         var preview = (await service.GetAsync("/v1/retention/preview").ReadAsync())["items"]!.AsArray();
         var dry = await service.PurgeAsync(dryRun: true);
@@ -85,8 +87,22 @@ public sealed class PurgeFaultTests(TestDatabase databases)
         (await service.PurgeAsync()).Text("status").ShouldBe("completed");
     }
 
-    private static void SmallBatches(Microsoft.AspNetCore.Builder.WebApplicationBuilder builder) =>
+    private static void SmallBatches(Microsoft.AspNetCore.Builder.WebApplicationBuilder builder)
+    {
         builder.Configuration["ConsentLedger:Retention:BatchSize"] = "2";
+        builder.Configuration["ConsentLedger:Retention:Requests"] = "P1Y";
+        builder.Configuration["ConsentLedger:Retention:Audit"] = "P1Y";
+    }
+
+    /// <summary>Enough of them for three batches; the audit trail fills by itself.</summary>
+    private static async Task ClosedRequestsAsync(TestService service)
+    {
+        for (var i = 0; i < 5; i++)
+        {
+            var request = await service.PostAsync("/v1/requests", new JsonObject { ["kind"] = "access", ["address"] = $"asked{i}@museum.example" }).ReadAsync(HttpStatusCode.Created);
+            await service.PostAsync($"/v1/requests/{request.Text("id")}/refuse", new JsonObject { ["reason"] = "It was asked for a week ago." }).ReadAsync();
+        }
+    }
 
     /// <summary>Waits until the fault has struck and the session that led is gone; another fault does not follow.</summary>
     private static async Task CrashedAsync(TestService service, int occasion)
