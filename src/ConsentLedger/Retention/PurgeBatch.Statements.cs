@@ -29,18 +29,33 @@ internal sealed partial class PurgeBatch
         for update of state skip locked
         """;
 
+    /// <summary>
+    /// Who may be due, by when it lapsed: an index says it by itself. They are handed out in the order of their ids, in which
+    /// everything about them lies, so that a page of an index is read and written once for all whom it is about.
+    /// </summary>
+    private const string FindLapsed = $"""
+        select subscriber_id, lapsed_at as occurred_at
+        from (
+            select state.subscriber_id, {RuleSql.LapsedAt} as lapsed_at
+            from consent_state state
+            where state.purpose_id = @purpose and state.purpose_id > 0 and state.kind in {RuleSql.LapsedKinds}
+                and ({RuleSql.LapsedAt}, state.subscriber_id) > (@afterTime, @afterSubscriber)
+                and {RuleSql.LapsedAt} <= @now - (select retention_lapsed from purpose where purpose_id = @purpose) + {RuleSql.Slack}
+            order by {RuleSql.LapsedAt}, state.subscriber_id
+            limit @size
+        ) found
+        order by subscriber_id
+        """;
+
     private const string LockLapsed = $"""
         select state.subscriber_id, {RuleSql.LapsedAt} as occurred_at, {StandsBy}
         from consent_state state join purpose using (purpose_id)
-        where state.purpose_id = @purpose and state.purpose_id > 0 and state.kind in {RuleSql.LapsedKinds}
-            and ({RuleSql.LapsedAt}, state.subscriber_id) > (@afterTime, @afterSubscriber)
-            and {RuleSql.LapsedAt} <= @now - (select retention_lapsed from purpose where purpose_id = @purpose) + {RuleSql.Slack}
+        where state.purpose_id = @purpose and state.subscriber_id = any (@found) and state.kind in {RuleSql.LapsedKinds}
             and {RuleSql.LapsedDue} <= @now
             and exists (
                 select from consent_event event
                 where event.subscriber_id = state.subscriber_id and event.purpose_id = state.purpose_id)
-        order by {RuleSql.LapsedAt}, state.subscriber_id
-        limit @size
+        order by state.subscriber_id
         for update of state skip locked
         """;
 
@@ -114,7 +129,10 @@ internal sealed partial class PurgeBatch
         on conflict do nothing
         """;
 
-    /// <summary>What goes with the events that have gone, and the record that stays of each.</summary>
+    /// <summary>
+    /// What goes with the events that have gone, the address of those of whom no other event is left, and the record that
+    /// stays of each. The statement sees the events as they were before it, so those that go are told apart by name.
+    /// </summary>
     private const string WithTheEvents = """
         evidence_gone as (
             delete from evidence using gone
@@ -124,18 +142,32 @@ internal sealed partial class PurgeBatch
             delete from renewal_reminder reminder using gone
             where reminder.subscriber_id = gone.subscriber_id and reminder.purpose_id = gone.purpose_id and reminder.event_id = gone.event_id
         ),
+        address_gone as (
+            delete from subscriber
+            where subscriber_id = any (@subscribers)
+                and not exists (
+                    select from consent_event event
+                    where event.subscriber_id = subscriber.subscriber_id
+                        and (event.subscriber_id, event.event_id) not in (select subscriber_id, event_id from gone))
+            returning subscriber_id
+        ),
         recorded as (
             insert into purge_record (subscriber_id, run_id, event_id, rule, purpose_id, kind, occurred_at, purged_at)
             select subscriber_id, @runId, event_id, @rule::purge_rule, purpose_id, kind, occurred_at, @now from gone
+            union all
+            select subscriber_id, @runId, '00000000-0000-0000-0000-000000000000', 'address', null, null, null, @now from address_gone
             on conflict do nothing
-            returning 1
+            returning rule
         )
         """;
+
+    private const string CountRecorded =
+        "select count(*) filter (where rule <> 'address') as events, count(*) filter (where rule = 'address') as addresses from recorded";
 
     /// <summary>
     /// All that was recorded of each pair, with its evidence and what was sent about it. Leaves a record of each event, the
     /// suppressions by the rule of <see cref="KeepSuppression"/>, and the state that these come to; most states are by the
-    /// very event that is kept, and are not touched. Counts the records.
+    /// very event that is kept, and are not touched.
     /// </summary>
     private const string DeletePairs = $"""
         with gone as (
@@ -184,13 +216,10 @@ internal sealed partial class PurgeBatch
             from changed join rebuilt using (subscriber_id)
             where state.subscriber_id = rebuilt.subscriber_id and state.purpose_id = @purpose
         )
-        select count(*) from recorded
+        {CountRecorded}
         """;
 
-    /// <summary>
-    /// Deletes some of the events of a pair, with their evidence and what was sent about them, leaves a record of each, and
-    /// counts the records.
-    /// </summary>
+    /// <summary>Deletes some of the events of a pair, with what goes with them, and leaves a record of each.</summary>
     private const string DeleteUnanswered = $"""
         {DeleteOfPairs} {RuleSql.Unanswered} {AndRecord}
         """;
@@ -209,7 +238,7 @@ internal sealed partial class PurgeBatch
             returning event.subscriber_id, event.event_id, event.purpose_id, event.kind, event.occurred_at
         ),
         {WithTheEvents}
-        select count(*) from recorded
+        {CountRecorded}
         """;
 
     private const string DeleteEvidence = """
@@ -316,21 +345,5 @@ internal sealed partial class PurgeBatch
         where {NotHeld}
             and (taken.subscriber_id is not null
                 or not exists (select from subscriber where subscriber.subscriber_id = state.subscriber_id))
-        """;
-
-    private const string DeleteAddresses = """
-        with gone as (
-            delete from subscriber
-            where subscriber_id = any (@subscribers)
-                and not exists (select from consent_event event where event.subscriber_id = subscriber.subscriber_id)
-            returning subscriber_id
-        ),
-        recorded as (
-            insert into purge_record (subscriber_id, run_id, event_id, rule, purged_at)
-            select subscriber_id, @runId, '00000000-0000-0000-0000-000000000000', 'address', @now from gone
-            on conflict do nothing
-            returning 1
-        )
-        select count(*) from recorded
         """;
 }

@@ -16,10 +16,13 @@ namespace ConsentLedger.Retention;
 /// </summary>
 internal sealed partial class PurgeBatch(NpgsqlConnection connection, Guid runId, DateTimeOffset now, RetentionOptions options)
 {
+    /// <summary>How many candidates are sorted at a time: a few megabytes.</summary>
+    private const int FoundAtOnce = 100_000;
+
     /// <summary>
     /// Deletes the next batch and commits, or returns null if nothing is left after <paramref name="after"/>.
     /// </summary>
-    /// <param name="rule">Which rule.</param>
+    /// <param name="rule">Which rule; what has lapsed goes by <see cref="DeleteLapsedAsync"/>.</param>
     /// <param name="purpose">Which purpose or facet.</param>
     /// <param name="after">Where the last batch ended: what was passed by is not met again in this run.</param>
     /// <param name="cancellation">Ends the wait; nothing of the batch is kept then.</param>
@@ -41,11 +44,38 @@ internal sealed partial class PurgeBatch(NpgsqlConnection connection, Guid runId
         }
 
         var locked = await LockAsync(rule, purpose, after, cancellation);
-        if (locked.Count == 0)
-        {
-            return null;
-        }
+        return locked.Count == 0 ? null : await DeleteAsync(transaction, rule, purpose, locked, cancellation);
+    }
 
+    /// <summary>
+    /// The next of those whose pair may have lapsed for long enough, in the order of their ids, for <see cref="DeleteLapsedAsync"/>;
+    /// nobody if nobody is left after <paramref name="after"/>.
+    /// </summary>
+    /// <param name="purpose">Which purpose.</param>
+    /// <param name="after">Where the last that were found end.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public async Task<(Guid[] Subscribers, Cursor Last)> FindLapsedAsync(int purpose, Cursor after, CancellationToken cancellation)
+    {
+        var rows = (await connection.QueryAsync<CursorRow>(new CommandDefinition(
+            FindLapsed,
+            new { purpose, now = now.UtcDateTime, size = FoundAtOnce, afterTime = after.OccurredAt.UtcDateTime, afterSubscriber = after.SubscriberId },
+            cancellationToken: cancellation))).AsList();
+        var last = rows.Count == 0 ? after : rows.Max(row => (row.OccurredAt, row.SubscriberId)) is var (time, id) ? new Cursor(time, id, Guid.Empty) : after;
+        return ([.. rows.Select(row => row.SubscriberId)], last);
+    }
+
+    /// <summary>Deletes what has lapsed of these, as far as it is due, and commits.</summary>
+    public async Task<Outcome> DeleteLapsedAsync(int purpose, Guid[] found, CancellationToken cancellation)
+    {
+        await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        var rows = await connection.QueryAsync<CursorRow>(new CommandDefinition(
+            LockLapsed, new { purpose, now = now.UtcDateTime, found }, cancellationToken: cancellation));
+        var locked = Cursors(rows);
+        return locked.Count == 0 ? default : await DeleteAsync(transaction, PurgeRule.Lapsed, purpose, locked, cancellation);
+    }
+
+    private async Task<Outcome> DeleteAsync(NpgsqlTransaction transaction, PurgeRule rule, int purpose, List<Cursor> locked, CancellationToken cancellation)
+    {
         // A hold that was placed since the candidates were read is seen here. One that is being placed waits for the
         // states that are locked, so once it is answered nothing more of that subscriber goes.
         var free = await LockAddressesAsync(locked, cancellation);
@@ -53,10 +83,7 @@ internal sealed partial class PurgeBatch(NpgsqlConnection connection, Guid runId
         var outcome = due.Count == 0 ? new Outcome(0, 0, locked[^1])
             : rule == PurgeRule.Evidence ? new Outcome(await DeleteOneByOneAsync(DeleteEvidence, due, cancellation), 0, locked[^1])
             : rule == PurgeRule.Requests ? new Outcome(await DeleteOneByOneAsync(DeleteRequests, due, cancellation), 0, locked[^1])
-            : new Outcome(
-                await DeleteEventsAsync(rule, purpose, due, cancellation),
-                await DeleteAddressesAsync(due, cancellation),
-                locked[^1]);
+            : await DeleteEventsAsync(rule, purpose, due, locked[^1], cancellation);
         await CountAsync(rule, outcome, cancellation);
         await transaction.CommitAsync(cancellation);
         return outcome;
@@ -67,7 +94,6 @@ internal sealed partial class PurgeBatch(NpgsqlConnection connection, Guid runId
         var sql = rule switch
         {
             PurgeRule.Ended => LockEnded,
-            PurgeRule.Lapsed => LockLapsed,
             PurgeRule.Pending => LockPending,
             PurgeRule.Evidence => LockEvidence,
             PurgeRule.Requests => LockRequests,
@@ -86,8 +112,11 @@ internal sealed partial class PurgeBatch(NpgsqlConnection connection, Guid runId
                 afterEvent = after.EventId,
             },
             cancellationToken: cancellation));
-        return [.. rows.Select(row => new Cursor(row.OccurredAt, row.SubscriberId, row.EventId, row.StandsBy))];
+        return Cursors(rows);
     }
+
+    private static List<Cursor> Cursors(IEnumerable<CursorRow> rows) =>
+        [.. rows.Select(row => new Cursor(row.OccurredAt, row.SubscriberId, row.EventId, row.StandsBy))];
 
     private async Task<HashSet<Guid>> LockAddressesAsync(List<Cursor> locked, CancellationToken cancellation)
     {
@@ -95,7 +124,7 @@ internal sealed partial class PurgeBatch(NpgsqlConnection connection, Guid runId
         return [.. await connection.QueryAsync<Guid>(new CommandDefinition(LockAddresses, new { subscribers }, cancellationToken: cancellation))];
     }
 
-    private async Task<long> DeleteEventsAsync(PurgeRule rule, int purpose, List<Cursor> due, CancellationToken cancellation)
+    private async Task<Outcome> DeleteEventsAsync(PurgeRule rule, int purpose, List<Cursor> due, Cursor last, CancellationToken cancellation)
     {
         var parameters = new
         {
@@ -107,23 +136,20 @@ internal sealed partial class PurgeBatch(NpgsqlConnection connection, Guid runId
             rule = Label<PurgeRule>.Of(rule),
             now = now.UtcDateTime,
         };
-        if (rule is PurgeRule.Ended or PurgeRule.Lapsed)
-        {
-            return await ScalarAsync(DeletePairs, parameters, cancellation);
-        }
-
         if (rule == PurgeRule.Facets)
         {
             await connection.ExecuteAsync(new CommandDefinition(KeepSuppression, parameters, cancellationToken: cancellation));
         }
 
-        var deleted = await ScalarAsync(rule == PurgeRule.Facets ? DeleteFacets : DeleteUnanswered, parameters, cancellation);
-        await connection.ExecuteAsync(new CommandDefinition(RecomputeStates, parameters, cancellationToken: cancellation));
-        return deleted;
-    }
+        var delete = rule switch { PurgeRule.Facets => DeleteFacets, PurgeRule.Pending => DeleteUnanswered, _ => DeletePairs };
+        var (events, addresses) = await connection.QuerySingleAsync<(long, long)>(new CommandDefinition(delete, parameters, cancellationToken: cancellation));
+        if (rule is PurgeRule.Facets or PurgeRule.Pending)
+        {
+            await connection.ExecuteAsync(new CommandDefinition(RecomputeStates, parameters, cancellationToken: cancellation));
+        }
 
-    private Task<long> DeleteAddressesAsync(List<Cursor> due, CancellationToken cancellation) =>
-        ScalarAsync(DeleteAddresses, new { subscribers = Subscribers(due), runId, now = now.UtcDateTime }, cancellation);
+        return new Outcome(events, addresses, last);
+    }
 
     private Task<long> DeleteOneByOneAsync(string sql, List<Cursor> due, CancellationToken cancellation) => ScalarAsync(
         sql,

@@ -209,7 +209,7 @@ public sealed partial class RetentionRunner(
         foreach (var purpose in purposes)
         {
             await DeleteAsync(PurgeRule.Ended, purpose);
-            await DeleteAsync(PurgeRule.Lapsed, purpose);
+            await DeleteLapsedAsync(purpose);
             await DeleteAsync(PurgeRule.Pending, purpose);
             await DeleteAsync(PurgeRule.Evidence, purpose);
         }
@@ -228,10 +228,29 @@ public sealed partial class RetentionRunner(
             while (await batch.DeleteAsync(rule, purpose, after, cancellation) is { } outcome)
             {
                 after = outcome.Last;
-                retentionMetrics.Purged(rule, outcome.Deleted);
-                retentionMetrics.Purged(PurgeRule.Address, outcome.Addresses);
-                await ReportAsync(runId, progress, cancellation);
+                await NoteAsync(rule, outcome);
             }
+        }
+
+        async Task DeleteLapsedAsync(int purpose)
+        {
+            var (found, after) = await batch.FindLapsedAsync(purpose, PurgeBatch.Cursor.Start, cancellation);
+            while (found.Length > 0)
+            {
+                foreach (var some in found.Chunk(options.BatchSize))
+                {
+                    await NoteAsync(PurgeRule.Lapsed, await batch.DeleteLapsedAsync(purpose, some, cancellation));
+                }
+
+                (found, after) = await batch.FindLapsedAsync(purpose, after, cancellation);
+            }
+        }
+
+        async Task NoteAsync(PurgeRule rule, PurgeBatch.Outcome outcome)
+        {
+            retentionMetrics.Purged(rule, outcome.Deleted);
+            retentionMetrics.Purged(PurgeRule.Address, outcome.Addresses);
+            await ReportAsync(runId, progress, cancellation);
         }
     }
 
