@@ -60,11 +60,11 @@ internal sealed partial class PurgeBatch(NpgsqlConnection connection, Guid runId
             FindLapsed,
             new { purpose, now = now.UtcDateTime, size = FoundAtOnce, afterTime = after.OccurredAt.UtcDateTime, afterSubscriber = after.SubscriberId },
             cancellationToken: cancellation))).AsList();
-        var last = rows.Count == 0 ? after : rows.Max(row => (row.OccurredAt, row.SubscriberId)) is var (time, id) ? new Cursor(time, id, Guid.Empty) : after;
-        return ([.. rows.Select(row => row.SubscriberId)], last);
+        var (time, id) = rows.Select(row => (row.OccurredAt, row.SubscriberId)).Append((after.OccurredAt, after.SubscriberId)).Max();
+        return ([.. rows.Select(row => row.SubscriberId)], new Cursor(time, id, Guid.Empty));
     }
 
-    /// <summary>Deletes what has lapsed of these, as far as it is due, and commits.</summary>
+    /// <summary>Deletes what has lapsed of these, as far as it is due once they are locked, and commits.</summary>
     public async Task<Outcome> DeleteLapsedAsync(int purpose, Guid[] found, CancellationToken cancellation)
     {
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
