@@ -35,12 +35,15 @@ internal sealed class Gate : IAsyncDisposable
         return new Gate(service, keeper, table);
     }
 
-    /// <summary>Waits until somebody stands before it.</summary>
+    /// <summary>
+    /// Waits until somebody stands before it, and stays: an append that shares a commit gives up after 50 milliseconds, and
+    /// comes again by itself.
+    /// </summary>
     public async Task ReachedAsync()
     {
         using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         while (await service.CountAsync(
-            "pg_locks", $"locktype = 'advisory' and not granted and objid = {Key} and database = (select oid from pg_database where datname = current_database())") == 0)
+            "pg_locks", $"locktype = 'advisory' and not granted and objid = {Key} and waitstart < clock_timestamp() - interval '0.3 seconds' and database = (select oid from pg_database where datname = current_database())") == 0)
         {
             await Task.Delay(5, deadline.Token);
         }
