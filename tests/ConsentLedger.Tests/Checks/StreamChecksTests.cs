@@ -4,6 +4,9 @@ using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json.Nodes;
 using ConsentLedger.Tests.Hosting;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Microsoft.Extensions.DependencyInjection;
 using Npgsql;
 
 namespace ConsentLedger.Tests.Checks;
@@ -165,7 +168,14 @@ public sealed class StreamChecksTests(TestDatabase databases)
     public async Task A_client_that_does_not_read_is_not_read_from_and_loses_nothing_when_it_goes_on()
     {
         const int Count = 600_000;
-        await using var service = await SceneAsync();
+
+        // The system would take tens of megabytes for the service, and so the whole list.
+        await using var service = await SceneAsync(builder => builder.Services.Configure<SocketTransportOptions>(options => options.CreateBoundListenSocket = endpoint =>
+        {
+            var listener = SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
+            listener.ReceiveBufferSize = 64 * 1024;
+            return listener;
+        }));
         using var call = await StreamCall.OpenAsync(service);
         var sent = 0;
 
@@ -270,9 +280,9 @@ public sealed class StreamChecksTests(TestDatabase databases)
         (await holds()).ShouldBeTrue();
     }
 
-    private async Task<TestService> SceneAsync()
+    private async Task<TestService> SceneAsync(Action<WebApplicationBuilder>? configure = null)
     {
-        var service = await TestService.StartAsync(databases);
+        var service = await TestService.StartAsync(databases, configure);
         await service.PurposeAsync();
         await service.EventAsync(Ada);
         await service.EventAsync(Bob, "withdrawn");
