@@ -51,10 +51,7 @@ public sealed class Erasure(
             where subscriber_id = @id and kind not in ('requested', 'expired') and recorded_at <= @until
             order by purpose_id, occurred_at desc, kind desc, event_id desc
         ) event
-        where kind in {Forbidding.Kinds}
-            or kind in ('released', 'unrestricted') and exists (
-                select from suppression kept
-                where kept.subscriber_id = event.subscriber_id and kept.purpose_id = event.purpose_id)
+        where {Forbidding.Stays}
         on conflict do nothing;
 
         insert into suppression (subscriber_id, purpose_id, kind, basis, occurred_at, event_id, kept_at)

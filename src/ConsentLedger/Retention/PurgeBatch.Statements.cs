@@ -1,3 +1,5 @@
+using ConsentLedger.Ledger;
+
 namespace ConsentLedger.Retention;
 
 /// <content>
@@ -16,35 +18,33 @@ internal sealed partial class PurgeBatch
     /// <summary>The event that the state is by, if it says no more than a suppression of that event would.</summary>
     private const string StandsBy = "case when state.expires_at is null then state.event_id end as stands_by";
 
+    /// <summary>More than a suppression is kept of the pair.</summary>
+    private const string HasEvents = """
+        exists (
+            select from consent_event event
+            where event.subscriber_id = state.subscriber_id and event.purpose_id = state.purpose_id)
+        """;
+
     private const string LockEnded = $"""
         select state.subscriber_id, state.occurred_at, {StandsBy}
         from consent_state state join purpose using (purpose_id)
         where state.purpose_id = @purpose and state.subscriber_id > @afterSubscriber
             and {RuleSql.EndedDue} <= @now
-            and exists (
-                select from consent_event event
-                where event.subscriber_id = state.subscriber_id and event.purpose_id = state.purpose_id)
+            and {HasEvents}
         order by state.subscriber_id
         limit @size
         for update of state skip locked
         """;
 
-    /// <summary>
-    /// Who may be due, by when it lapsed: an index says it by itself. They are handed out in the order of their ids, in which
-    /// everything about them lies, so that a page of an index is read and written once for all whom it is about.
-    /// </summary>
+    /// <summary>Who may be due, by when it lapsed: an index says it by itself.</summary>
     private const string FindLapsed = $"""
-        select subscriber_id, lapsed_at as occurred_at
-        from (
-            select state.subscriber_id, {RuleSql.LapsedAt} as lapsed_at
-            from consent_state state
-            where state.purpose_id = @purpose and state.purpose_id > 0 and state.kind in {RuleSql.LapsedKinds}
-                and ({RuleSql.LapsedAt}, state.subscriber_id) > (@afterTime, @afterSubscriber)
-                and {RuleSql.LapsedAt} <= @now - (select retention_lapsed from purpose where purpose_id = @purpose) + {RuleSql.Slack}
-            order by {RuleSql.LapsedAt}, state.subscriber_id
-            limit @size
-        ) found
-        order by subscriber_id
+        select state.subscriber_id, {RuleSql.LapsedAt} as occurred_at
+        from consent_state state
+        where state.purpose_id = @purpose and state.purpose_id > 0 and state.kind in {RuleSql.LapsedKinds}
+            and ({RuleSql.LapsedAt}, state.subscriber_id) > (@afterTime, @afterSubscriber)
+            and {RuleSql.LapsedAt} <= @now - (select retention_lapsed from purpose where purpose_id = @purpose) + {RuleSql.Slack}
+        order by {RuleSql.LapsedAt}, state.subscriber_id
+        limit @size
         """;
 
     private const string LockLapsed = $"""
@@ -52,9 +52,7 @@ internal sealed partial class PurgeBatch
         from consent_state state join purpose using (purpose_id)
         where state.purpose_id = @purpose and state.subscriber_id = any (@found) and state.kind in {RuleSql.LapsedKinds}
             and {RuleSql.LapsedDue} <= @now
-            and exists (
-                select from consent_event event
-                where event.subscriber_id = state.subscriber_id and event.purpose_id = state.purpose_id)
+            and {HasEvents}
         order by state.subscriber_id
         for update of state skip locked
         """;
@@ -108,9 +106,8 @@ internal sealed partial class PurgeBatch
         """;
 
     /// <summary>
-    /// The newest thing that was said of each pair, requests and expiries aside, stays as a suppression if it forbids.
-    /// What lifts a suppression or a restriction stays as well, but only where an older one is kept that it has to beat.
-    /// Nothing else is kept: no consent, no request.
+    /// The newest thing that was said of each pair, requests and expiries aside, stays as a suppression, if it does
+    /// (<see cref="Forbidding.Stays"/>). Nothing else is kept: no consent, no request.
     /// </summary>
     private const string KeepSuppression = $"""
         insert into suppression (subscriber_id, purpose_id, kind, basis, occurred_at, event_id, kept_at)
@@ -121,11 +118,7 @@ internal sealed partial class PurgeBatch
             where subscriber_id = any (@subscribers) and purpose_id = @purpose and kind not in ('requested', 'expired')
             order by subscriber_id, occurred_at desc, kind desc, event_id desc
         ) event
-        where {RuleSql.FacetsDue} <= @now
-            and (kind in {RuleSql.KeptKinds}
-                or kind in ('released', 'unrestricted') and exists (
-                    select from suppression kept
-                    where kept.subscriber_id = event.subscriber_id and kept.purpose_id = event.purpose_id))
+        where {RuleSql.FacetsDue} <= @now and {Forbidding.Stays}
         on conflict do nothing
         """;
 
@@ -184,7 +177,7 @@ internal sealed partial class PurgeBatch
                 where kind not in ('requested', 'expired')
                 order by subscriber_id, occurred_at desc, kind desc, event_id desc
             ) newest
-            where kind in {RuleSql.KeptKinds}
+            where kind in {Forbidding.Kinds}
         ),
         kept as (
             insert into suppression (subscriber_id, purpose_id, kind, basis, occurred_at, event_id, kept_at)

@@ -48,29 +48,28 @@ internal sealed partial class PurgeBatch(NpgsqlConnection connection, Guid runId
     }
 
     /// <summary>
-    /// The next of those whose pair may have lapsed for long enough, in the order of their ids, for <see cref="DeleteLapsedAsync"/>;
-    /// nobody if nobody is left after <paramref name="after"/>.
+    /// The next of those whose pair may have lapsed for long enough, for <see cref="DeleteLapsedAsync"/>; nobody if nobody is left
+    /// after <paramref name="after"/>. They are found in the order of time and handed out in that of their ids, in which everything
+    /// about them lies: a page of an index is then read and written once for all whom it is about.
     /// </summary>
     /// <param name="purpose">Which purpose.</param>
     /// <param name="after">Where the last that were found end.</param>
     /// <param name="cancellation">Ends the wait.</param>
     public async Task<(Guid[] Subscribers, Cursor Last)> FindLapsedAsync(int purpose, Cursor after, CancellationToken cancellation)
     {
-        var rows = (await connection.QueryAsync<CursorRow>(new CommandDefinition(
+        var found = Cursors(await connection.QueryAsync<CursorRow>(new CommandDefinition(
             FindLapsed,
             new { purpose, now = now.UtcDateTime, size = FoundAtOnce, afterTime = after.OccurredAt.UtcDateTime, afterSubscriber = after.SubscriberId },
-            cancellationToken: cancellation))).AsList();
-        var (time, id) = rows.Select(row => (row.OccurredAt, row.SubscriberId)).Append((after.OccurredAt, after.SubscriberId)).Max();
-        return ([.. rows.Select(row => row.SubscriberId)], new Cursor(time, id, Guid.Empty));
+            cancellationToken: cancellation)));
+        return ([.. Subscribers(found).Order()], found.LastOrDefault(after));
     }
 
     /// <summary>Deletes what has lapsed of these, as far as it is due once they are locked, and commits.</summary>
     public async Task<Outcome> DeleteLapsedAsync(int purpose, Guid[] found, CancellationToken cancellation)
     {
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        var rows = await connection.QueryAsync<CursorRow>(new CommandDefinition(
-            LockLapsed, new { purpose, now = now.UtcDateTime, found }, cancellationToken: cancellation));
-        var locked = Cursors(rows);
+        var locked = Cursors(await connection.QueryAsync<CursorRow>(new CommandDefinition(
+            LockLapsed, new { purpose, now = now.UtcDateTime, found }, cancellationToken: cancellation)));
         return locked.Count == 0 ? default : await DeleteAsync(transaction, PurgeRule.Lapsed, purpose, locked, cancellation);
     }
 

@@ -48,9 +48,6 @@ internal static class RuleSql
     /// <summary>What permits. The index consent_state_running_out names the same.</summary>
     public const string PermittingKinds = "('permitted', 'given', 'renewed')";
 
-    /// <summary>What stays in force after its event has gone: a suppression keeps it (FACTS 32, 34).</summary>
-    public const string KeptKinds = Ledger.Forbidding.Kinds;
-
     public const string EndedDue = "purpose.ends_at + purpose.retention_lapsed";
 
     /// <summary>When a state lapsed: what ran out, when it ran out. The index consent_state_lapsed names the same.</summary>

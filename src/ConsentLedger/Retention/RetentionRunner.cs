@@ -234,15 +234,15 @@ public sealed partial class RetentionRunner(
 
         async Task DeleteLapsedAsync(int purpose)
         {
-            var (found, after) = await batch.FindLapsedAsync(purpose, PurgeBatch.Cursor.Start, cancellation);
-            while (found.Length > 0)
+            var after = PurgeBatch.Cursor.Start;
+            while (await batch.FindLapsedAsync(purpose, after, cancellation) is ({ Length: > 0 } found, var last))
             {
                 foreach (var some in found.Chunk(options.BatchSize))
                 {
                     await NoteAsync(PurgeRule.Lapsed, await batch.DeleteLapsedAsync(purpose, some, cancellation));
                 }
 
-                (found, after) = await batch.FindLapsedAsync(purpose, after, cancellation);
+                after = last;
             }
         }
 
