@@ -54,14 +54,11 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
     private ExplainedRecord OfRequest(Guid id, DateTimeOffset receivedAt, DateTimeOffset? closedAt, DateTimeOffset now)
     {
         var fate = closedAt is { } closed ? new Fate(PurgeRule.Requests, closed, options.Accountability.Requests) : Fate.None;
-        return new ExplainedRecord(RetainedRecord.Request, PurposeKey.All, null, null, receivedAt, fate.Rule, fate.CountsFrom, fate.Period, fate.GoesAt(now), id);
+        return fate.Explain(RetainedRecord.Request, PurposeKey.All, receivedAt, now) with { RequestId = id };
     }
 
-    private ExplainedRecord OfAudit(DateTimeOffset happenedAt, DateTimeOffset now)
-    {
-        var fate = new Fate(PurgeRule.Audit, happenedAt, options.Accountability.Audit);
-        return new ExplainedRecord(RetainedRecord.AuditEntry, PurposeKey.All, null, null, happenedAt, fate.Rule, fate.CountsFrom, fate.Period, fate.GoesAt(now));
-    }
+    private ExplainedRecord OfAudit(DateTimeOffset happenedAt, DateTimeOffset now) =>
+        new Fate(PurgeRule.Audit, happenedAt, options.Accountability.Audit).Explain(RetainedRecord.AuditEntry, PurposeKey.All, happenedAt, now);
 
     /// <summary>When each record goes. What is due already goes now: the rules then decide in their own order.</summary>
     internal static IEnumerable<ExplainedRecord> Explain(
@@ -77,7 +74,7 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
                 : OfPair(purposes[pair.Key], [.. pair], [.. suppressions.Where(one => one.Purpose == pair.Key)], now))
             {
                 var goes = fate.GoesAt(now);
-                explained.Add(new ExplainedRecord(RetainedRecord.Event, key, @event.Kind, @event.Id, @event.OccurredAt, fate.Rule, fate.CountsFrom, fate.Period, goes));
+                explained.Add(fate.Explain(RetainedRecord.Event, key, @event.OccurredAt, now) with { Kind = @event.Kind, EventId = @event.Id });
                 if (!@event.HasEvidence)
                 {
                     continue;
@@ -85,7 +82,7 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
 
                 var alone = pair.Key.IsFacet || purposes[pair.Key].Retention.Evidence is not { } period ? Fate.None : new Fate(PurgeRule.Evidence, @event.OccurredAt, period);
                 var first = alone.GoesAt(now) is { } evidenceGoes && (goes is null || evidenceGoes < goes) ? alone : fate;
-                explained.Add(new ExplainedRecord(RetainedRecord.Evidence, key, @event.Kind, @event.Id, @event.OccurredAt, first.Rule, first.CountsFrom, first.Period, first.GoesAt(now)));
+                explained.Add(first.Explain(RetainedRecord.Evidence, key, @event.OccurredAt, now) with { Kind = @event.Kind, EventId = @event.Id });
             }
         }
 
@@ -158,6 +155,10 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
         /// <summary>When, but not before <paramref name="now"/>; null for never.</summary>
         public DateTimeOffset? GoesAt(DateTimeOffset now) =>
             CountsFrom is not { } from ? null : Period!.Value.After(from) is var due && due > now ? due : now;
+
+        /// <summary>A record that has it, of no event yet.</summary>
+        public ExplainedRecord Explain(RetainedRecord record, string purpose, DateTimeOffset occurredAt, DateTimeOffset now) =>
+            new(record, purpose, null, null, occurredAt, Rule, CountsFrom, Period, GoesAt(now));
 
         public bool IsNoLaterThan(Fate other, DateTimeOffset now) =>
             GoesAt(now) is { } mine && (other.GoesAt(now) is not { } others || mine <= others);

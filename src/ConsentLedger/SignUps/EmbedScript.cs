@@ -3,6 +3,7 @@ using System.IO.Compression;
 using System.Security.Cryptography;
 using System.Text;
 using ConsentLedger.Database;
+using ConsentLedger.Pages;
 using ConsentLedger.Security;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.Net.Http.Headers;
@@ -23,7 +24,7 @@ internal static class EmbedScript
 
     /// <summary>Maps the route.</summary>
     public static void MapEmbed(this IEndpointRouteBuilder app) =>
-        app.MapMethods(Path, [HttpMethods.Get, HttpMethods.Head], Serve).ExcludeFromDescription();
+        app.MapMethods(Path, PageHeaders.GetAndHead, Serve).ExcludeFromDescription();
 
     /// <summary>Its path for the service's own page, which names its content and so may be kept for ever.</summary>
     public static string PathOn(PublicUrl publicUrl) => $"{new Uri(publicUrl.Link(Path)).AbsolutePath}?v={Version}";

@@ -6,6 +6,7 @@ using ConsentLedger.PersonalData;
 using ConsentLedger.Retention;
 using ConsentLedger.Security;
 using ConsentLedger.Tests.Hosting;
+using ConsentLedger.Tests.Retention;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace ConsentLedger.Tests.PersonalData;
@@ -33,12 +34,6 @@ internal static class Exports
     public static async Task PurgeNowAsync(this TestService service)
     {
         var run = await service.Services.GetRequiredService<RetentionRunner>().RunAsync(Actor.Service, PurgeTrigger.Cli, false, null, TestContext.Current.CancellationToken);
-        while (run.IsOpen)
-        {
-            await Task.Delay(10, TestContext.Current.CancellationToken);
-            run = (await service.Services.GetRequiredService<PurgeRuns>().FindAsync(run.Id, TestContext.Current.CancellationToken))!;
-        }
-
-        run.Status.ShouldBe(PurgeStatus.Completed);
+        (await service.DoneAsync(run.Id.ToString())).Text("status").ShouldBe("completed");
     }
 }
