@@ -80,6 +80,7 @@ public sealed class Importer(
         await foreach (var piece in CheckAsync(file, format, () => new RowRules(known, mayUseAll, clock.GetUtcNow()), arriving))
         {
             await append.StageAsync(piece.Rows, arriving);
+            piece.Rows.Dispose();
             piece.Problems.ForEach(problems.Add);
             used.UnionWith(piece.Purposes);
             received += piece.Rows.Count + piece.Rejected;
@@ -179,7 +180,7 @@ public sealed class Importer(
     {
         using (piece)
         {
-            var result = new CheckedPiece(piece.Records.Count);
+            var result = new CheckedPiece();
             var row = new ImportRow();
             foreach (var record in piece.Records)
             {
@@ -227,9 +228,10 @@ public sealed class Importer(
 }
 
 /// <summary>What the rows of one piece of a file come to.</summary>
-internal sealed class CheckedPiece(int capacity)
+internal sealed class CheckedPiece
 {
-    public List<(long Line, LedgerRow Row)> Rows { get; } = new(capacity);
+    /// <summary>Those that can be events, as they are staged. Whoever takes the piece gives them back.</summary>
+    public CopyRows Rows { get; } = new();
 
     public List<ImportProblem> Problems { get; } = [];
 
@@ -242,7 +244,7 @@ internal sealed class CheckedPiece(int capacity)
 
     public void Accept(long line, LedgerRow row, Purpose? purpose)
     {
-        Rows.Add((line, row));
+        BulkAppend.Add(Rows, line, row);
         if (purpose is not null)
         {
             Purposes.Add(purpose);

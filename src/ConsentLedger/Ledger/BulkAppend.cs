@@ -1,7 +1,6 @@
 using ConsentLedger.Database;
 using ConsentLedger.Subscribers;
 using Npgsql;
-using NpgsqlTypes;
 
 namespace ConsentLedger.Ledger;
 
@@ -94,18 +93,24 @@ public sealed class BulkAppend : IAsyncDisposable
     /// Stages some rows, in the order of their lines. No transaction is open between two calls, so a list that trickles
     /// in holds nothing up.
     /// </summary>
-    public async Task StageAsync(IReadOnlyList<(long Line, LedgerRow Row)> rows, CancellationToken cancellation)
+    public async Task StageAsync(CopyRows rows, CancellationToken cancellation)
     {
-        await using var copy = await session.BeginBinaryImportAsync("copy staged from stdin (format binary)", cancellation);
-        foreach (var (line, row) in rows)
-        {
-            await copy.StartRowAsync(cancellation);
-            await copy.WriteAsync(line, NpgsqlDbType.Bigint, cancellation);
-            await row.WriteToAsync(copy, cancellation);
-        }
-
-        await copy.CompleteAsync(cancellation);
+        // To dispose of it is to complete it. One that is cut short ends with the session, which rolls it back.
+        var copy = await session.BeginRawBinaryCopyAsync("copy staged from stdin (format binary)", cancellation);
+        await copy.WriteAsync(rows.End(), cancellation);
+        await copy.DisposeAsync();
         Staged += rows.Count;
+    }
+
+    /// <summary>Adds a row to those that are staged next.</summary>
+    /// <param name="rows">To which it is added.</param>
+    /// <param name="line">The line of the list that it is on; no two rows have the same.</param>
+    /// <param name="row">The event.</param>
+    public static void Add(CopyRows rows, long line, LedgerRow row)
+    {
+        rows.Begin(LedgerRow.Fields + 1);
+        rows.Write(line);
+        row.WriteTo(rows);
     }
 
     /// <summary>Appends what is staged and not in the ledger yet.</summary>

@@ -70,28 +70,28 @@ public sealed record LedgerRow(ConsentEvent Event, Commitment Commitment, byte[]
         parameters.Add(Optional(NpgsqlDbType.Bytea, Commitment.EvidenceOpening));
     }
 
-    /// <summary>Writes the same sixteen values, in the same order, into a row of a binary copy.</summary>
-    public async Task WriteToAsync(NpgsqlBinaryImporter copy, CancellationToken cancellation)
-    {
-        await copy.WriteAsync(Event.SubscriberId.Value, NpgsqlDbType.Uuid, cancellation);
-        await copy.WriteAsync(Event.Id.Value, NpgsqlDbType.Uuid, cancellation);
-        await copy.WriteAsync(Event.Purpose.Value, NpgsqlDbType.Integer, cancellation);
-        await copy.WriteAsync(Label<EventKind>.Of(Event.Kind), NpgsqlDbType.Unknown, cancellation);
-        await WriteAsync(Label<Purposes.LawfulBasis>.Of(Event.Basis), NpgsqlDbType.Unknown);
-        await copy.WriteAsync(Event.NoticeVersion, NpgsqlDbType.Integer, cancellation);
-        await copy.WriteAsync(Label<SourceKind>.Of(Event.Source), NpgsqlDbType.Unknown, cancellation);
-        await copy.WriteAsync(Event.OccurredAt.UtcDateTime, NpgsqlDbType.TimestampTz, cancellation);
-        await copy.WriteAsync(Event.RecordedAt.UtcDateTime, NpgsqlDbType.TimestampTz, cancellation);
-        await copy.WriteAsync(Event.ExpiresAt?.UtcDateTime, NpgsqlDbType.TimestampTz, cancellation);
-        await WriteAsync(Commitment.EvidenceDigest, NpgsqlDbType.Bytea);
-        await copy.WriteAsync(Commitment.Value, NpgsqlDbType.Bytea, cancellation);
-        await copy.WriteAsync(Commitment.Opening, NpgsqlDbType.Bytea, cancellation);
-        await WriteAsync(SealedAddress, NpgsqlDbType.Bytea);
-        await WriteAsync(SealedEvidence, NpgsqlDbType.Bytea);
-        await WriteAsync(Commitment.EvidenceOpening, NpgsqlDbType.Bytea);
+    /// <summary>How many values <see cref="WriteTo"/> writes.</summary>
+    public const short Fields = 16;
 
-        Task WriteAsync<T>(T? value, NpgsqlDbType type)
-            where T : class => value is null ? copy.WriteNullAsync(cancellation) : copy.WriteAsync(value, type, cancellation);
+    /// <summary>Writes the same sixteen values, in the same order, into a row that is begun.</summary>
+    public void WriteTo(CopyRows rows)
+    {
+        rows.Write(Event.SubscriberId.Value);
+        rows.Write(Event.Id.Value);
+        rows.Write(Event.Purpose.Value);
+        rows.Write(Label<EventKind>.Of(Event.Kind));
+        rows.Write(Label<Purposes.LawfulBasis>.Of(Event.Basis));
+        rows.Write(Event.NoticeVersion);
+        rows.Write(Label<SourceKind>.Of(Event.Source));
+        rows.Write(Event.OccurredAt);
+        rows.Write(Event.RecordedAt);
+        rows.Write(Event.ExpiresAt);
+        rows.Write(Commitment.EvidenceDigest);
+        rows.Write(Commitment.Value);
+        rows.Write(Commitment.Opening);
+        rows.Write(SealedAddress);
+        rows.Write(SealedEvidence);
+        rows.Write(Commitment.EvidenceOpening);
     }
 
     /// <summary>The address that was sealed for this subscriber.</summary>
