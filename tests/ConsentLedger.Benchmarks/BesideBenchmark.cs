@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Net.Http.Headers;
 
 namespace ConsentLedger.Benchmarks;
 
@@ -17,39 +16,26 @@ internal static class BesideBenchmark
         await using var scene = await Scene.SetAsync(arguments.Subscribers);
         await PurgeBenchmark.FillAsync(scene, arguments.Subscribers);
         var service = await scene.StartServiceAsync();
-        using var client = new HttpClient { BaseAddress = service.Url, Timeout = Timeout.InfiniteTimeSpan };
-        client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", scene.Key);
-        await CheckAsync(scene, service, TimeSpan.FromSeconds(10), Task.CompletedTask, double.PositiveInfinity);
+        var list = Path.Combine(scene.DataDirectory, "list.csv");
+        await ImportBenchmark.WriteAsync(list, arguments.Subscribers);
+        await CheckAsync(scene, service, Task.Delay(TimeSpan.FromSeconds(10)), double.PositiveInfinity);
 
-        var quiet = await CheckAsync(scene, service, TimeSpan.FromSeconds(arguments.Seconds), Task.Delay(TimeSpan.FromSeconds(arguments.Seconds)));
+        var quiet = await CheckAsync(scene, service, Task.Delay(TimeSpan.FromSeconds(arguments.Seconds)));
         Report("quiet ", quiet, quiet);
-        Report("import", await CheckAsync(scene, service, TimeSpan.FromSeconds(1), ImportAsync(client, arguments.Subscribers)), quiet);
-        Report("purge ", await CheckAsync(scene, service, TimeSpan.FromSeconds(1), PurgeBenchmark.RunAsync(scene, service)), quiet);
+        Report("import", await CheckAsync(scene, service, scene.SendAsync(service, list)), quiet);
+        Report("purge ", await CheckAsync(scene, service, PurgeBenchmark.RunAsync(scene, service)), quiet);
         return 0;
     }
 
     private static void Report(string name, Load.Result result, Load.Result quiet) =>
         Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name}  {result}   p99 {result.P99 / quiet.P99:N2} times the quiet one"));
 
-    /// <summary>Loads the service with checks, turn after turn, until the work beside them is done.</summary>
-    private static async Task<Load.Result> CheckAsync(Scene scene, Server service, TimeSpan turn, Task work, double perSecond = PerSecond)
+    /// <summary>Loads the service with checks until the work beside them is done.</summary>
+    private static async Task<Load.Result> CheckAsync(Scene scene, Server service, Task work, double perSecond = PerSecond)
     {
-        var turns = new List<Load.Result>();
-        do
-        {
-            turns.Add(await Load.RunAsync(service, Connections, turn, n => Load.Post(
-                "/v1/checks", scene.Key, $$"""{"address":"{{Scene.AddressOf(n % 100_000)}}","purpose":"newsletter"}"""), perSecond: perSecond));
-        }
-        while (!work.IsCompleted);
-
+        var checks = await Load.RunAsync(service, Connections, () => work.IsCompleted, n => Load.Post(
+            "/v1/checks", scene.Key, $$"""{"address":"{{Scene.AddressOf(n % 100_000)}}","purpose":"newsletter"}"""), perSecond: perSecond);
         await work;
-        return Load.Result.Of(turns);
-    }
-
-    private static async Task ImportAsync(HttpClient client, int rows)
-    {
-        using var list = new ImportBenchmark.List(rows);
-        using var answer = await client.PostAsync(new Uri("/v1/events/import", UriKind.Relative), list);
-        answer.EnsureSuccessStatusCode();
+        return checks;
     }
 }

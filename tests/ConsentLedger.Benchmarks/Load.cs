@@ -38,12 +38,19 @@ internal static class Load
     public static async Task<Result> RunAsync(
         Server server, int connections, TimeSpan duration, Func<int, byte[]> request, int expected = 200, double perSecond = double.PositiveInfinity)
     {
+        var deadline = Stopwatch.GetTimestamp() + (long)(duration.TotalSeconds * Stopwatch.Frequency);
+        return await RunAsync(server, connections, () => Stopwatch.GetTimestamp() >= deadline, request, expected, perSecond);
+    }
+
+    /// <summary>The same, until <paramref name="isOver"/>: on the same connections all the while.</summary>
+    public static async Task<Result> RunAsync(
+        Server server, int connections, Func<bool> isOver, Func<int, byte[]> request, int expected = 200, double perSecond = double.PositiveInfinity)
+    {
         var processor = server.Processor;
         var start = Stopwatch.GetTimestamp();
         var pause = (long)(connections / perSecond * Stopwatch.Frequency);
-        var deadline = start + (long)(duration.TotalSeconds * Stopwatch.Frequency);
         var latencies = await Task.Factory.StartNew(
-            () => Run(server.Url, connections, deadline, pause, request, expected), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            () => Run(server.Url, connections, isOver, pause, request, expected), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         return new Result([.. latencies], Stopwatch.GetElapsedTime(start).TotalSeconds, (server.Processor - processor).TotalSeconds);
     }
 
@@ -51,7 +58,7 @@ internal static class Load
     public static byte[] Post(string path, string key, string json) => Encoding.UTF8.GetBytes(
         $"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {Encoding.UTF8.GetByteCount(json)}\r\n\r\n{json}");
 
-    private static List<double> Run(Uri url, int connections, long deadline, long pause, Func<int, byte[]> request, int expected)
+    private static List<double> Run(Uri url, int connections, Func<bool> isOver, long pause, Func<int, byte[]> request, int expected)
     {
         var random = new Random(connections);
         var latencies = new List<double>(1 << 20);
@@ -71,7 +78,7 @@ internal static class Load
             while (resting.TryPeek(out var next, out var due) && due <= now)
             {
                 resting.Dequeue();
-                if (due >= deadline || now >= deadline)
+                if (isOver())
                 {
                     next.Dispose();
                     continue;

@@ -10,6 +10,8 @@ return args switch
     ["beside", .. var rest] => await BesideBenchmark.RunAsync(Arguments.Read(rest)),
     ["export", ..] => await ExportBenchmark.RunAsync(),
     ["start", ..] => await StartBenchmark.RunAsync(),
+    ["growth", .. var rest] => await GrowthBenchmark.RunAsync(Arguments.Read(["--subscribers", "10000000", .. rest])),
+    ["send", var list, var url, var key] => await ImportBenchmark.SendAsync(list, url, key),
     ["floor", var connectionString, var url] => await FloorServer.RunAsync(connectionString, url),
     _ => Arguments.Help(),
 };

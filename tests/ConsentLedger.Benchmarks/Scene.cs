@@ -65,6 +65,18 @@ internal sealed class Scene : IAsyncDisposable
         return new Server(process, url);
     }
 
+    /// <summary>Imports a list from a process of its own.</summary>
+    public async Task SendAsync(Server service, string list)
+    {
+        var url = new Uri(service.Url, "/v1/events/import");
+        using var process = Process.Start("dotnet", [Path.Combine(AppContext.BaseDirectory, "ConsentLedger.Benchmarks.dll"), "send", list, url.ToString(), Key]);
+        await process.WaitForExitAsync();
+        if (process.ExitCode != 0)
+        {
+            throw new InvalidOperationException("The list could not be imported.");
+        }
+    }
+
     public void Stop(Server server) => Stop(server.Process);
 
     private void Stop(Process process)
