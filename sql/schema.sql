@@ -258,6 +258,22 @@ comment on column legal_hold.reason is 'Sealed: why nothing of this subscriber m
 grant select on legal_hold to consentledger_purge;
 grant delete, insert, select, update on legal_hold to consentledger_service;
 
+create table log_entry (
+    subscriber_id uuid not null,
+    event_id uuid not null,
+    position bigint not null,
+    recorded_at timestamp with time zone not null,
+    commitment bytea not null,
+    constraint log_entry_pk PRIMARY KEY (subscriber_id, event_id, "position"),
+    constraint log_entry_counts_from_one CHECK ("position" >= 1)
+);
+CREATE UNIQUE INDEX log_entry_in_order ON consentledger.log_entry USING btree ("position");
+comment on table log_entry is 'One row an event that has its place in the log, for ever: what was purged keeps its place and its commitment, which
+says nothing any more. An event that was purged and is imported again has a second place.';
+comment on column log_entry.position is 'From 1, without gaps, in the order in which events became known. The leaf of the Merkle tree is the one before it.';
+grant select on log_entry to consentledger_purge;
+grant insert, select on log_entry to consentledger_service;
+
 create table mail_outbox (
     subscriber_id uuid not null,
     mail_id uuid not null,
@@ -321,9 +337,10 @@ create table outbox (
     commitment bytea not null,
     constraint outbox_pk PRIMARY KEY (subscriber_id, event_id)
 );
+CREATE INDEX outbox_in_order ON consentledger.outbox USING btree (recorded_at);
 comment on table outbox is 'One row an event, until the leader has given it its position in the log. It carries all the log needs, so that a
 purged event still gets its place.';
-grant insert, select, update (recorded_at, commitment) on outbox to consentledger_service;
+grant delete, insert, select, update (recorded_at, commitment) on outbox to consentledger_service;
 
 create table preference_request (
     subscriber_id uuid not null,

@@ -117,7 +117,7 @@ public sealed partial class ScannerTests(TestDatabase databases, Chromium chromi
     /// <summary>Everything that a link could have changed.</summary>
     private static async Task<object?> StandAsync(TestService service) => await service.SqlAsync("""
         select concat_ws(' ',
-            (select count(*) from consent_event), (select count(*) from outbox),
+            (select count(*) from consent_event), (select count(*) from outbox) + (select count(*) from log_entry),
             (select string_agg(concat(subscriber_id, purpose_id, kind, occurred_at), ',' order by subscriber_id, purpose_id) from consent_state),
             (select string_agg(concat(sign_up_id, status), ',' order by sign_up_id) from sign_up),
             (select count(*) from mail_outbox), (select count(*) from preference_request), (select count(*) from api_key), (select count(*) from used_challenge))

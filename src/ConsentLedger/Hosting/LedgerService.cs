@@ -6,6 +6,7 @@ using ConsentLedger.Database;
 using ConsentLedger.Events;
 using ConsentLedger.Feedback;
 using ConsentLedger.Http;
+using ConsentLedger.Ledger;
 using ConsentLedger.Mail;
 using ConsentLedger.Pages;
 using ConsentLedger.PersonalData;
@@ -46,6 +47,7 @@ public static class LedgerService
         builder.Services
             .AddSingleton(data)
             .AddLedger(publicUrl, database, keys, clock)
+            .AddHostedService<LogKeeper>()
             .AddHttpConventions()
             .AddEvents()
             .AddChecks()

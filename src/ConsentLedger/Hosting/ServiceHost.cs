@@ -31,6 +31,7 @@ public static class ServiceHost
             .AddSingleton<PurposeCatalogue>()
             .AddSingleton<LedgerMetrics>()
             .AddSingleton<LedgerStore>()
+            .AddSingleton<LedgerLog>()
             .AddSingleton<UnsubscribeLinks>()
             .AddSingleton<ApiKeyCatalogue>();
     }

@@ -7,7 +7,6 @@ using ConsentLedger.Http;
 using ConsentLedger.Pages;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
-using Dapper;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;
 
@@ -19,30 +18,23 @@ namespace ConsentLedger.Retention;
 /// </summary>
 /// <remarks>
 /// The signature is over the certificate in its canonical form (RFC 8785). The certificate holds nothing personal, and
-/// says the same each time: it is made from the records of the run, which nothing changes, and binds them by a digest.
+/// says the same each time: it is made from the records of the run and their positions in the log, which nothing changes, and
+/// binds each by a digest.
 /// </remarks>
 public sealed class PurgeCertificates(NpgsqlDataSource database, PurposeCatalogue purposes, Organisation organisation, LedgerSignature signature)
 {
     /// <summary>The certificate of a run that has completed.</summary>
     public async Task<SignedCertificate> IssueAsync(PurgeRun run, CancellationToken cancellation)
     {
-        const string Sql = """
-            select purpose_id, rule::text, count(*), min(occurred_at) as first, max(occurred_at) as last
-            from purge_record
-            where run_id = @id
-            group by purpose_id, rule
-            """;
         var keys = (await purposes.ListAsync(cancellation)).ToDictionary(purpose => purpose.Id.Value, purpose => purpose.Key);
-        await using var connection = await database.OpenConnectionAsync(cancellation);
-        var rows = (await connection.QueryAsync<Row>(new CommandDefinition(Sql, new { id = run.Id }, cancellationToken: cancellation)))
-            .ToList();
+        var (went, records) = await ReadAsync(run.Id, cancellation);
         if (run.Purged.Audit > 0)
         {
             // What went of the audit trail leaves its number, and no records.
-            rows.Add(new Row(null, Label<PurgeRule>.Of(PurgeRule.Audit), run.Purged.Audit, null, null));
+            went[(0, Label<PurgeRule>.Of(PurgeRule.Audit))] = new Went { Count = run.Purged.Audit };
         }
 
-        var byPurpose = rows.GroupBy(row => row.PurposeId is > 0 and var purpose ? keys[purpose] : PurposeKey.All, StringComparer.Ordinal);
+        var byPurpose = went.GroupBy(pair => keys.GetValueOrDefault(pair.Key.Purpose, PurposeKey.All), StringComparer.Ordinal);
         var certificate = new Dictionary<string, object?>
         {
             ["type"] = "consentledger/purge-certificate/1",
@@ -54,43 +46,98 @@ public sealed class PurgeCertificates(NpgsqlDataSource database, PurposeCatalogu
             ["finishedAt"] = Instant.Format(run.FinishedAt!.Value),
             ["expired"] = run.Expired,
             ["heldBack"] = run.HeldBack,
-            ["purged"] = byPurpose.ToDictionary(pair => pair.Key, pair => (object?)ByRule(pair)),
-            ["records"] = await DigestAsync(connection, run.Id, cancellation),
+            ["purged"] = byPurpose.ToDictionary(group => group.Key, group => (object?)ByRule(group)),
+            ["records"] = records,
         };
         var canonical = CanonicalJson.Write(certificate);
         return new SignedCertificate(JsonDocument.Parse(canonical).RootElement, LedgerSignature.Algorithm, signature.PublicKey, signature.Sign(canonical));
     }
 
-    private static Dictionary<string, object?> ByRule(IEnumerable<Row> rows) => rows
-        .GroupBy(row => row.Rule, StringComparer.Ordinal)
-        .ToDictionary(rule => rule.Key, rule => (object?)new Dictionary<string, object?>
-        {
-            ["count"] = rule.Sum(row => row.Count),
-            ["from"] = rule.Min(row => row.First) is { } first ? Instant.Format(first) : null,
-            ["to"] = rule.Max(row => row.Last) is { } last ? Instant.Format(last) : null,
-        });
+    private static Dictionary<string, object?> ByRule(IEnumerable<KeyValuePair<(int Purpose, string Rule), Went>> went) => went
+        .GroupBy(pair => pair.Key.Rule, pair => pair.Value, StringComparer.Ordinal)
+        .ToDictionary(rule => rule.Key, rule => (object?)rule.Aggregate(new Went(), (sum, one) => sum.With(one)).ToJson());
 
-    /// <summary>How many records there are, and the SHA-256 over them, a line each, in the order of their key. Read as it comes, a long run in no more memory than a short one.</summary>
-    private static async Task<Dictionary<string, object?>> DigestAsync(NpgsqlConnection connection, Guid run, CancellationToken cancellation)
+    /// <summary>
+    /// What went by purpose and rule; and how many records there are of it, with the SHA-256 over them, a line each, in the
+    /// order of their key. Read as it comes, a long run in no more memory than a short one.
+    /// </summary>
+    /// <remarks>
+    /// A record's position is the last that its event had when it went: an event that was purged and imported again has one more.
+    /// </remarks>
+    private async Task<(Dictionary<(int Purpose, string Rule), Went> Went, Dictionary<string, object?> Records)> ReadAsync(Guid run, CancellationToken cancellation)
     {
         const string Sql = """
-            select subscriber_id, event_id, rule::text
-            from purge_record
-            where run_id = @run
-            order by subscriber_id, event_id, purge_record.rule
+            select subscriber_id, event_id, rule::text, coalesce(purpose_id, 0), occurred_at, (
+                select max(position) from log_entry entry
+                where entry.subscriber_id = record.subscriber_id and entry.event_id = record.event_id and entry.recorded_at <= record.purged_at)
+            from purge_record record
+            where run_id = $1
+            order by subscriber_id, event_id, record.rule
             """;
+        var went = new Dictionary<(int, string), Went>();
         using var digest = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        await using var command = new NpgsqlCommand(Sql, connection) { CommandTimeout = 0 };
+        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = run });
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
         var count = 0L;
-        await foreach (var (subscriber, @event, rule) in connection.QueryUnbufferedAsync<(Guid Subscriber, Guid Event, string Rule)>(Sql, new { run }).WithCancellation(cancellation))
+        while (await reader.ReadAsync(cancellation))
         {
+            var (rule, purpose) = (reader.GetString(2), reader.GetInt32(3));
+            var position = reader.IsDBNull(5) ? (long?)null : reader.GetInt64(5);
+            var record = new Went
+            {
+                Count = 1,
+                First = reader.IsDBNull(4) ? null : reader.GetFieldValue<DateTimeOffset>(4),
+                Last = reader.IsDBNull(4) ? null : reader.GetFieldValue<DateTimeOffset>(4),
+                FirstPosition = position,
+                LastPosition = position,
+            };
+            went[(purpose, rule)] = went.GetValueOrDefault((purpose, rule)).With(record);
             count++;
-            digest.AppendData(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{subscriber:D} {@event:D} {rule}\n")));
+            digest.AppendData(Encoding.ASCII.GetBytes(string.Create(
+                CultureInfo.InvariantCulture, $"{reader.GetGuid(0):D} {reader.GetGuid(1):D} {rule} {position?.ToString(CultureInfo.InvariantCulture) ?? "-"}\n")));
         }
 
-        return new Dictionary<string, object?> { ["count"] = count, ["sha256"] = Convert.ToHexStringLower(digest.GetHashAndReset()) };
+        return (went, new Dictionary<string, object?> { ["count"] = count, ["sha256"] = Convert.ToHexStringLower(digest.GetHashAndReset()) });
     }
 
-    private sealed record Row(int? PurposeId, string Rule, long Count, DateTimeOffset? First, DateTimeOffset? Last);
+    /// <summary>How much went, of what time, and from where to where in the log.</summary>
+    private readonly record struct Went
+    {
+        public long Count { get; init; }
+
+        public DateTimeOffset? First { get; init; }
+
+        public DateTimeOffset? Last { get; init; }
+
+        public long? FirstPosition { get; init; }
+
+        public long? LastPosition { get; init; }
+
+        public Went With(Went other) => new()
+        {
+            Count = Count + other.Count,
+            First = Min(First, other.First),
+            Last = Max(Last, other.Last),
+            FirstPosition = Min(FirstPosition, other.FirstPosition),
+            LastPosition = Max(LastPosition, other.LastPosition),
+        };
+
+        public Dictionary<string, object?> ToJson() => new()
+        {
+            ["count"] = Count,
+            ["from"] = First is { } first ? Instant.Format(first) : null,
+            ["to"] = Last is { } last ? Instant.Format(last) : null,
+            ["positions"] = FirstPosition is null ? null : new Dictionary<string, object?> { ["from"] = FirstPosition, ["to"] = LastPosition },
+        };
+
+        private static T? Min<T>(T? one, T? other)
+            where T : struct, IComparable<T> => one is null || other?.CompareTo(one.Value) < 0 ? other ?? one : one;
+
+        private static T? Max<T>(T? one, T? other)
+            where T : struct, IComparable<T> => one is null || other?.CompareTo(one.Value) > 0 ? other ?? one : one;
+    }
 }
 
 /// <summary>A certificate, and what it is verified by.</summary>
@@ -123,7 +170,7 @@ public static class PurgeCertificateRoutes
         JsonDocument.Parse("""
             {"type":"consentledger/purge-certificate/1","organisation":"Hafod Museum","runId":"019aab3c-5f00-7c3e-9a41-5d0f6b2c8e17","trigger":"schedule",
              "requestedAt":"2026-11-22T03:17:00.000000Z","startedAt":"2026-11-22T03:17:00.000000Z","finishedAt":"2026-11-22T03:17:02.000000Z",
-             "expired":0,"heldBack":1,"purged":{"newsletter":{"lapsed":{"count":12,"from":"2024-10-02T08:00:00.000000Z","to":"2024-11-21T19:30:00.000000Z"}}},
+             "expired":0,"heldBack":1,"purged":{"newsletter":{"lapsed":{"count":12,"from":"2024-10-02T08:00:00.000000Z","positions":{"from":3,"to":97},"to":"2024-11-21T19:30:00.000000Z"}}},
              "records":{"count":12,"sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}}
             """).RootElement,
         LedgerSignature.Algorithm, "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",

@@ -17,7 +17,7 @@ namespace ConsentLedger.Retention;
 /// rest, and its counters go on.
 /// </summary>
 public sealed partial class RetentionRunner(
-    LedgerDatabase database, LedgerStore ledger, KeyRing keys, PurgeRuns runs, RetentionForecast forecast,
+    LedgerDatabase database, LedgerStore ledger, LedgerLog ledgerLog, KeyRing keys, PurgeRuns runs, RetentionForecast forecast,
     RetentionMetrics retentionMetrics, LedgerMetrics ledgerMetrics, RetentionOptions options, TimeProvider clock, ILogger<RetentionRunner> log)
 {
     private const long AdvisoryLock = 0x434C_5055_5247_45;
@@ -82,6 +82,9 @@ public sealed partial class RetentionRunner(
             {
                 await ExpireAsync(run.Id, now, progress, cancellation);
                 await DeleteAsync(session, run.Id, now, progress, cancellation);
+
+                // Its certificate names the positions of what went.
+                await ledgerLog.CatchUpAsync(cancellation);
             }
 
             await FinishAsync(session, run.Id, PurgeStatus.Completed, await forecast.CountHeldBackAsync(now, cancellation), cancellation);

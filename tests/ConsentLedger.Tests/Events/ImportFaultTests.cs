@@ -27,7 +27,7 @@ public sealed class ImportFaultTests(TestDatabase databases)
             $"""
             create function fail() returns trigger language plpgsql security definer as $$
             begin
-                if (select count(*) from consentledger.outbox) > 12000 then
+                if (select count(*) from consentledger.consent_event) > 12000 then
                     {fault}
                 end if;
                 return null;

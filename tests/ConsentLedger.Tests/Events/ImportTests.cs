@@ -71,7 +71,7 @@ public sealed class ImportTests(TestDatabase databases)
 
         var rehearsal = await service.ImportAsync(Lists.Newsletter, "?dryRun=true");
 
-        foreach (var table in (string[])["consent_event", "consent_state", "subscriber", "evidence", "outbox"])
+        foreach (var table in (string[])["consent_event", "consent_state", "subscriber", "evidence", "outbox", "log_entry"])
         {
             (await service.CountAsync(table)).ShouldBe(0, table);
         }

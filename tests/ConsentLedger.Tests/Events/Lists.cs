@@ -56,11 +56,10 @@ internal static class Lists
     /// <summary>How many rows a table has.</summary>
     public static async Task<long> CountAsync(this TestService service, string table) => (long)(await service.SqlAsync($"select count(*) from {table}"))!;
 
-    /// <summary>Each event has its outbox row and is followed by its state, and nothing else is there.</summary>
+    /// <summary>Each event has its place in the log, or waits for it, and is followed by its state, and nothing else is there.</summary>
     public static async Task ShouldBeWholeAsync(this TestService service)
     {
-        (await service.SqlAsync("select count(*) from consent_event full join outbox using (subscriber_id, event_id) where commitment is null or outbox.kind is null"
-            .Replace("where commitment is null", "where consent_event.commitment is null", StringComparison.Ordinal))).ShouldBe(0L);
+        (await service.SqlAsync($"select count(*) from consent_event full join {TestService.Logged} using (subscriber_id, event_id) where logged.commitment is distinct from consent_event.commitment")).ShouldBe(0L);
         (await service.SqlAsync("select count(*) from consent_event event left join evidence using (subscriber_id, event_id) where (event.evidence_digest is null) <> (evidence.sealed is null)")).ShouldBe(0L);
         (await service.SqlAsync("select count(*) from consent_event event left join subscriber using (subscriber_id) where subscriber.address is null")).ShouldBe(0L);
         await using var owner = service.Database.OpenAsOwner();

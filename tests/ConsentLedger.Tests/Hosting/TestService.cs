@@ -22,6 +22,10 @@ internal sealed class TestService : IAsyncDisposable
     /// <summary>When every test begins.</summary>
     public static readonly DateTimeOffset Start = new(2026, 11, 22, 9, 30, 0, TimeSpan.Zero);
 
+    /// <summary>In a <c>from</c>: every event that has its place in the log or waits for it.</summary>
+    public const string Logged =
+        "(select subscriber_id, event_id, commitment from outbox union all select subscriber_id, event_id, commitment from log_entry) logged";
+
     private readonly WebApplication app;
     private readonly DirectoryInfo? folder;
 

@@ -157,7 +157,7 @@ public sealed class AppendFaultTests(TestDatabase databases) : IDisposable
         TestContext.Current.TestOutputHelper!.WriteLine($"{refused} answered 503, {acknowledged.Values.Count(status => status == HttpStatusCode.OK)} were there before they were acknowledged");
         (await service.SqlAsync("select count(*) from consent_event")).ShouldBe((long)acknowledged.Count);
         (await service.SqlAsync($"select count(*) from consent_event where event_id = any ('{{{string.Join(',', acknowledged.Keys)}}}')")).ShouldBe((long)acknowledged.Count);
-        (await service.SqlAsync("select count(*) from consent_event full join outbox using (subscriber_id, event_id) where outbox.commitment is distinct from consent_event.commitment")).ShouldBe(0L);
+        (await service.SqlAsync($"select count(*) from consent_event full join {TestService.Logged} using (subscriber_id, event_id) where logged.commitment is distinct from consent_event.commitment")).ShouldBe(0L);
         (await service.SqlAsync("select count(*) from consent_event full join evidence using (subscriber_id, event_id) where (evidence_digest is null) <> (sealed is null)")).ShouldBe(0L);
         (await service.SqlAsync("select count(*) from consent_event left join subscriber using (subscriber_id) where address is null")).ShouldBe(0L);
         var rebuilt = await StateRebuild.RunAsync(service.Database, CancellationToken.None);

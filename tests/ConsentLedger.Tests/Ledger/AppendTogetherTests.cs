@@ -46,7 +46,7 @@ public sealed class AppendTogetherTests(TestDatabase databases)
         }
 
         (await service.CountAsync("consent_event")).ShouldBe(40);
-        (await service.CountAsync("outbox")).ShouldBe(40);
+        (await service.CountAsync(TestService.Logged)).ShouldBe(40);
         (await service.CountAsync("subscriber")).ShouldBe(10);
         await service.RebuildChangesNothingAsync();
     }

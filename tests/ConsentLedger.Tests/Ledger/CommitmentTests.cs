@@ -102,7 +102,7 @@ public sealed class CommitmentTests(TestDatabase databases)
         {
             var stored = (await ledger.FindAsync(Event.SubscriberId, Event.Id, CancellationToken.None)).ShouldNotBeNull();
             await using var command = service.Database.Service.CreateCommand(
-                "select commitment, opening, evidence_digest, (select commitment from outbox) from consent_event");
+                $"select commitment, opening, evidence_digest, (select commitment from {TestService.Logged}) from consent_event");
             await using var row = await command.ExecuteReaderAsync();
             await row.ReadAsync();
             Commitment.Compute(stored, row.GetFieldValue<byte[]>(1), row.GetFieldValue<byte[]>(2)).ShouldBe(row.GetFieldValue<byte[]>(0));

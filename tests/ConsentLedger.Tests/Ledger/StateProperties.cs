@@ -85,7 +85,7 @@ public sealed class StateProperties(TestDatabase databases)
             threads: 1);
 
         (await StateRebuild.RunAsync(service.Database, CancellationToken.None)).ShouldBe(new StateRebuild(all, 0, 0));
-        (await service.SqlAsync("select count(*) from consent_event left join outbox using (subscriber_id, event_id) where outbox.event_id is null")).ShouldBe(0L);
+        (await service.SqlAsync($"select count(*) from consent_event left join {TestService.Logged} using (subscriber_id, event_id) where logged.commitment is null")).ShouldBe(0L);
         (await service.SqlAsync("select count(*) from consent_event full join evidence using (subscriber_id, event_id) where (evidence_digest is null) <> (sealed is null)")).ShouldBe(0L);
     }
 

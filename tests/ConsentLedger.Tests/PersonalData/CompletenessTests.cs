@@ -48,6 +48,7 @@ public sealed class CompletenessTests(TestDatabase databases)
         ["idempotency.body_digest"] = "a keyed hash",
         ["idempotency.answer"] = "sealed under a key that only the sender of the request has, and gone within a day: the export says so",
         ["installation.master_key_check"] = "a check value",
+        ["log_entry.commitment"] = "a keyed hash",
         ["mailgun_token.token"] = "a keyed hash",
         ["mailgun_token.body"] = "a keyed hash",
         ["notice.digest"] = "a hash of the wording",
@@ -65,6 +66,7 @@ public sealed class CompletenessTests(TestDatabase databases)
     private static readonly Dictionary<string, string> NothingMore = new()
     {
         ["journal_queue"] = "repeats what the event says, for the second until it is in the journal",
+        ["log_entry"] = "the place in the log of an event that comes out, or has gone, and a keyed hash of it",
         ["outbox"] = "repeats what the event says, until it has its place in the log",
     };
 

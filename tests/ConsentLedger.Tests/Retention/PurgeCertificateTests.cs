@@ -20,7 +20,7 @@ public sealed class PurgeCertificateTests(TestDatabase databases)
 
         var certificate = signed["certificate"]!;
         certificate["purged"]!.ToJsonString().ShouldBe(
-            """{"*":{"address":{"count":1,"from":null,"to":null}},"newsletter":{"lapsed":{"count":2,"from":"2023-11-22T09:30:00.000000Z","to":"2024-11-12T09:30:00.000000Z"}}}""");
+            """{"*":{"address":{"count":1,"from":null,"positions":null,"to":null}},"newsletter":{"lapsed":{"count":2,"from":"2023-11-22T09:30:00.000000Z","positions":{"from":1,"to":2},"to":"2024-11-12T09:30:00.000000Z"}}}""");
         certificate["records"]!["count"]!.GetValue<int>().ShouldBe(3);
         certificate.Text("organisation").ShouldBe("Hafod Museum");
         signed.ToJsonString().ShouldNotContain("ada@");
@@ -42,7 +42,7 @@ public sealed class PurgeCertificateTests(TestDatabase databases)
         var before = (await service.GetAsync($"/v1/retention/runs/{run}/certificate").ReadAsync())["certificate"]!["records"]!.Text("sha256");
 
         var expected = await service.SqlAsync(
-            "select encode(sha256(convert_to(string_agg(subscriber_id || ' ' || event_id || ' ' || rule || E'\\n', '' order by subscriber_id, event_id, rule), 'UTF8')), 'hex') from purge_record");
+            "select encode(sha256(convert_to(string_agg(subscriber_id || ' ' || event_id || ' ' || rule || ' ' || coalesce((select max(position) from log_entry where log_entry.event_id = purge_record.event_id)::text, '-') || E'\\n', '' order by subscriber_id, event_id, rule), 'UTF8')), 'hex') from purge_record");
         before.ShouldBe(expected);
         await service.SqlAsync("update purge_record set event_id = gen_random_uuid() where rule = 'lapsed'");
         (await service.GetAsync($"/v1/retention/runs/{run}/certificate").ReadAsync())["certificate"]!["records"]!.Text("sha256").ShouldNotBe(before);

@@ -305,7 +305,7 @@ public sealed class PurgeRuleTests(TestDatabase databases)
         expired.Text("occurredAt").ShouldBe("2026-11-22T09:30:00Z");
         expired.Text("expiresAt").ShouldBe("2027-11-22T09:30:00Z");
         expired.Text("basis").ShouldBe("consent");
-        (await service.CountAsync("outbox", "kind = 'expired'")).ShouldBe(1);
+        (await service.CountAsync($"consent_event join {TestService.Logged} using (subscriber_id, event_id)", "kind = 'expired'")).ShouldBe(1);
 
         // It lapses from when it ran out, not from when that was noticed.
         service.Clock.SetUtcNow(Start.AddMonths(36) - Moment);
@@ -377,7 +377,7 @@ public sealed class PurgeRuleTests(TestDatabase databases)
 
         run["expired"]!.GetValue<long>().ShouldBe(1);
         run.Purged("lapsed").ShouldBe(2);
-        (await service.CountAsync("outbox")).ShouldBe(2);
+        (await service.CountAsync(TestService.Logged)).ShouldBe(2);
     }
 
     [Fact]

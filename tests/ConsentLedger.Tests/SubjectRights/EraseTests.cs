@@ -146,7 +146,7 @@ public sealed class EraseTests(TestDatabase databases)
 
         (await service.ImportAsync(Ada, "given", TestService.Start.AddDays(-1), "?allowResubscribe=true"))["appended"]!.GetValue<int>().ShouldBe(1);
 
-        (await service.CountAsync("outbox", "commitment = (select commitment from consent_event where consent_event.event_id = outbox.event_id)")).ShouldBe(1);
+        (await service.CountAsync(TestService.Logged, "commitment = (select commitment from consent_event where consent_event.event_id = logged.event_id)")).ShouldBe(1);
     }
 
     [Fact]
@@ -290,7 +290,7 @@ public sealed class EraseTests(TestDatabase databases)
         }
 
         var id = service.IdOf(Ada).ToString();
-        string[] mayKnow = ["audit_entry", "consent_state", "erasure", "journal_queue", "outbox", "purge_record", "suppression"];
+        string[] mayKnow = ["audit_entry", "consent_state", "erasure", "journal_queue", "log_entry", "outbox", "purge_record", "suppression"];
         dump.Split("COPY consentledger.").Skip(1).Where(table => table.Contains(id, StringComparison.Ordinal)).Select(table => table.Split(' ')[0])
             .Except(mayKnow).ShouldBeEmpty("Tables that still know the keyed id.");
     }
