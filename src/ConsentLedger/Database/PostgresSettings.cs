@@ -10,6 +10,7 @@ namespace ConsentLedger.Database;
 public static partial class PostgresSettings
 {
     private const string FileName = "consentledger.conf";
+    private const long Megabyte = 1 << 20;
 
     /// <summary>The main file of a new cluster, in place of the one that <c>initdb</c> makes.</summary>
     public const string MainFile =
@@ -25,6 +26,9 @@ public static partial class PostgresSettings
     /// </summary>
     public static async Task WriteAsync(string cluster, int port, bool durable, CancellationToken cancellationToken)
     {
+        // What the machine or the container has: a quarter of it for the server's own cache is what PostgreSQL's documentation
+        // ("Resource Consumption") begins with. It is taken only as it is filled.
+        var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / Megabyte;
         var text = string.Create(
             CultureInfo.InvariantCulture,
             $"""
@@ -35,8 +39,8 @@ public static partial class PostgresSettings
             password_encryption = 'scram-sha-256'
             max_connections = 200
 
-            shared_buffers = '128MB'
-            effective_cache_size = '512MB'
+            shared_buffers = '{Math.Clamp(memory / 4, 128, 4096)}MB'
+            effective_cache_size = '{Math.Max(memory / 2, 512)}MB'
             maintenance_work_mem = '64MB'
             max_wal_size = '1GB'
             min_wal_size = '80MB'
