@@ -20,12 +20,9 @@ namespace ConsentLedger.PersonalData;
 /// </remarks>
 public sealed partial class JournalKeeper(
     LedgerDatabase database, LedgerStore ledger, ErasureJournal journal, Erasure erasure, PurposeCatalogue purposes, TimeProvider clock,
-    ILogger<JournalKeeper> log) : BackgroundService, IHostedLifecycleService
+    ILogger<JournalKeeper> log) : Keeper("the journal", log), IHostedLifecycleService
 {
     private const int Batch = 5_000;
-
-    // By real time: it is about disks and outages.
-    private static readonly TimeSpan Look = TimeSpan.FromSeconds(1);
 
     /// <summary>Brings the database up to the journals. Nothing else has started by then.</summary>
     public async Task StartingAsync(CancellationToken cancellationToken)
@@ -33,7 +30,7 @@ public sealed partial class JournalKeeper(
         var learned = await ReplayAsync(cancellationToken);
         if (learned > 0)
         {
-            LogReplayed(learned);
+            LogReplayed(log, learned);
         }
     }
 
@@ -100,41 +97,19 @@ public sealed partial class JournalKeeper(
     }
 
     /// <inheritdoc />
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    protected override async Task KeepAsync(CancellationToken cancellation)
     {
-        while (!stoppingToken.IsCancellationRequested)
+        if (journal.HasFailed)
         {
-            try
-            {
-                if (journal.HasFailed)
-                {
-                    await ResumeAsync(stoppingToken);
-                }
-
-                while (await DrainAsync(stoppingToken) == Batch)
-                {
-                    // Until it is all.
-                }
-
-                await erasure.FinishOpenAsync(stoppingToken);
-            }
-            catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-            {
-                return;
-            }
-            catch (Exception away) when (DatabaseResilience.MeansAway(away))
-            {
-                // What is queued waits in the database, and what is open in both.
-            }
-#pragma warning disable CA1031 // One defect must not end the keeping of the journal.
-            catch (Exception defect)
-#pragma warning restore CA1031
-            {
-                LogDefect(defect);
-            }
-
-            await Task.Delay(Look, TimeProvider.System, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await ResumeAsync(cancellation);
         }
+
+        while (await DrainAsync(cancellation) == Batch)
+        {
+            // Until it is all.
+        }
+
+        await erasure.FinishOpenAsync(cancellation);
     }
 
     /// <summary>Goes on with erasures of this process that the database could not be told of.</summary>
@@ -222,10 +197,7 @@ public sealed partial class JournalKeeper(
     public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
     [LoggerMessage(LogLevel.Warning, "The database was behind its journal, as after a restore: {Entries} erasures and refusals were applied")]
-    private partial void LogReplayed(long entries);
-
-    [LoggerMessage(LogLevel.Error, "Keeping the journal met a defect and goes on")]
-    private partial void LogDefect(Exception defect);
+    private static partial void LogReplayed(ILogger log, long entries);
 
     private sealed record Row(Guid SubscriberId, Guid EventId, int PurposeId, string Kind, DateTimeOffset OccurredAt)
     {
