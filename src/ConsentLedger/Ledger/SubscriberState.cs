@@ -55,8 +55,12 @@ public readonly record struct SubscriberState(
 
     /// <summary>
     /// An objection is a watermark: whatever is not newer is void for ever, and so is every permission that rests on
-    /// something other than consent.
+    /// something other than consent, before it has run out and after.
     /// </summary>
     private bool IsVoidedByObjection() =>
-        Objection is { } objection && (Purpose is not { } state || state.Since <= objection.Since || state.Kind == EventKind.Permitted);
+        Objection is { } objection
+        && (Purpose is not { } state
+            || state.Since <= objection.Since
+            || state.Kind == EventKind.Permitted
+            || (state.Kind == EventKind.Expired && state.Basis?.IsConsent() == false));
 }

@@ -140,6 +140,19 @@ public sealed class DecisionTests
         }
     }
 
+    [Theory]
+    [InlineData(LawfulBasis.SoftOptIn, CheckReason.Objected)]
+    [InlineData(LawfulBasis.LegitimateInterests, CheckReason.Objected)]
+    [InlineData(LawfulBasis.Consent, CheckReason.Expired)]
+    public void What_an_objection_had_voided_stays_objected_to_once_it_is_on_record_that_it_ran_out(LawfulBasis basis, CheckReason reason)
+    {
+        var state = default(SubscriberState)
+            .With(State(0, EventKind.Objected, Now.AddDays(-3), null))
+            .With(State(7, EventKind.Expired, Now.AddDays(-1), null) with { Basis = basis });
+
+        state.Decide(new PurposeTerms(new PurposeId(7), "newsletter", Channel.Email, LawfulBasis.Consent, null), Now).ShouldBe(Decision.Deny(reason));
+    }
+
     private static Decision Decide(string[] known)
     {
         var since = Now.AddDays(-2);
