@@ -58,7 +58,7 @@ public sealed class LedgerLogTests(TestDatabase databases)
 
         for (var waited = 0; await service.CountAsync("outbox", "true") > 0; waited++)
         {
-            waited.ShouldBeLessThan(300, "hundredths of a second");
+            waited.ShouldBeLessThan(300, "tenths of a second");
             await Task.Delay(100, Cancellation);
         }
 
@@ -94,6 +94,8 @@ public sealed class LedgerLogTests(TestDatabase databases)
         await using var service = await StartAsync();
         var list = $"address,purpose,kind,occurredAt\n{Ada},newsletter,withdrawn,{Start.AddYears(-3):yyyy-MM-dd'T'HH:mm:ss'Z'}\n";
         await service.EventAsync("grace@museum.example");
+        // The clock stands still, and events of one instant have no order but by their ids: hers is to be first.
+        await service.Services.GetRequiredService<LedgerLog>().CatchUpAsync(Cancellation);
         await service.ImportAsync(list);
         var first = (await service.PurgeAsync()).Text("id");
         (await PositionsAsync(first)).ShouldBe("""{"from":2,"to":2}""");
