@@ -33,8 +33,7 @@ internal static class BesideBenchmark
     /// <summary>Loads the service with checks until the work beside them is done.</summary>
     private static async Task<Load.Result> CheckAsync(Scene scene, Server service, Task work, double perSecond = PerSecond)
     {
-        var checks = await Load.RunAsync(service, Connections, () => work.IsCompleted, n => Load.Post(
-            "/v1/checks", scene.Key, $$"""{"address":"{{Scene.AddressOf(n % 100_000)}}","purpose":"newsletter"}"""), perSecond: perSecond);
+        var checks = await Load.RunAsync(service, Connections, () => work.IsCompleted, n => scene.CheckOf(n % 100_000), perSecond: perSecond);
         await work;
         return checks;
     }

@@ -18,7 +18,7 @@ internal static class ChecksBenchmark
         for (var i = 0; i < requests.Length; i++)
         {
             var address = Scene.AddressOf(i * step);
-            requests[i] = Load.Post("/v1/checks", scene.Key, $$"""{"address":"{{address}}","purpose":"newsletter"}""");
+            requests[i] = scene.CheckOf(i * step);
             selects[i] = Encoding.ASCII.GetBytes($"GET /{ids.Of(Address.Parse(address, null))} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         }
 

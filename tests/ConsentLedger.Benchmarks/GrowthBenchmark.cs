@@ -35,6 +35,5 @@ internal static class GrowthBenchmark
 
     /// <summary>Anybody, and not the same few: what is asked for once is rarely asked for soon again.</summary>
     private static Task<Load.Result> CheckAsync(Scene scene, Server service, int subscribers, Arguments arguments, TimeSpan turn) =>
-        Load.RunAsync(service, arguments.Connections, turn, n => Load.Post(
-            "/v1/checks", scene.Key, $$"""{"address":"{{Scene.AddressOf(n % subscribers)}}","purpose":"newsletter"}"""));
+        Load.RunAsync(service, arguments.Connections, turn, n => scene.CheckOf(n % subscribers));
 }

@@ -47,6 +47,9 @@ internal sealed class Scene : IAsyncDisposable
 
     public static string AddressOf(int number) => string.Create(CultureInfo.InvariantCulture, $"subscriber-{number}@museum.example");
 
+    /// <summary>The request for a single check of one of them.</summary>
+    public byte[] CheckOf(int number) => Load.Post("/v1/checks", Key, $$"""{"address":"{{AddressOf(number)}}","purpose":"newsletter"}""");
+
     /// <summary>Starts the service as a process of its own and waits until it answers.</summary>
     public async Task<Server> StartServiceAsync()
     {
