@@ -271,7 +271,6 @@ CREATE UNIQUE INDEX log_entry_in_order ON consentledger.log_entry USING btree ("
 comment on table log_entry is 'One row an event that has its place in the log, for ever: what was purged keeps its place and its commitment, which
 says nothing any more. An event that was purged and is imported again has a second place.';
 comment on column log_entry.position is 'From 1, without gaps, in the order in which events became known. The leaf of the Merkle tree is the one before it.';
-grant select on log_entry to consentledger_purge;
 grant insert, select on log_entry to consentledger_service;
 
 create table mail_outbox (

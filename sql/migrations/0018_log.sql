@@ -21,5 +21,4 @@ create unique index log_entry_in_order on log_entry (position);
 create index outbox_in_order on outbox (recorded_at);
 
 grant select, insert on log_entry to consentledger_service;
-grant select on log_entry to consentledger_purge;
 grant delete on outbox to consentledger_service;

@@ -29,7 +29,7 @@ public sealed class PrivilegeTests(TestDatabase databases)
         ["journal_position"] = ("insert select update", ""),
         ["journal_queue"] = ("delete insert select update(kind)", ""),
         ["legal_hold"] = ("delete insert select update", "select"),
-        ["log_entry"] = ("insert select", "select"),
+        ["log_entry"] = ("insert select", ""),
         ["mailgun_token"] = ("delete insert select update(used_at)", ""),
         ["mail_outbox"] = ("delete insert select update", "delete select"),
         ["notice"] = ("insert select", ""),
