@@ -25,13 +25,18 @@ public sealed class CheckReader : IAsyncDisposable
         where key = any ($1)
         """;
 
-    /// <summary>
-    /// The versions of the purposes' rows, numbered 0, and the states: one index range per check, because the purpose's row
-    /// and the facets at * lie together. One statement, since a second costs as much as ten checks.
-    /// </summary>
-    private const string StatesSql = """
+    /// <summary>The versions of purposes' rows, numbered 0, in the columns of the states.</summary>
+    private const string Versions = """
         select 0 as n, purpose_id, key as kind, null::text as basis, null::timestamptz as occurred_at, null::timestamptz as expires_at, null::uuid as event_id, xmin
         from purpose
+        """;
+
+    /// <summary>
+    /// The versions of the purposes' rows, and the states: one index range per check, because the purpose's row
+    /// and the facets at * lie together. One statement, since a second costs as much as ten checks.
+    /// </summary>
+    private const string StatesSql = $"""
+        {Versions}
         where key = any ($3)
         union all
         select wanted.n::integer, state.purpose_id, state.kind::text, state.basis::text, state.occurred_at, state.expires_at, state.event_id, null
@@ -41,9 +46,8 @@ public sealed class CheckReader : IAsyncDisposable
         """;
 
     /// <summary>The same of one check: to unfold arrays takes the server longer than to read what it is about.</summary>
-    private const string StateSql = """
-        select 0 as n, purpose_id, key as kind, null::text as basis, null::timestamptz as occurred_at, null::timestamptz as expires_at, null::uuid as event_id, xmin
-        from purpose
+    private const string StateSql = $"""
+        {Versions}
         where key = $3
         union all
         select 1, purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id, null
