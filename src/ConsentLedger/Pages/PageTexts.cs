@@ -54,6 +54,9 @@ public sealed class PageTexts
     /// <summary>A day in words: 22 November 2026. Of UTC, which is the ledger's.</summary>
     public string Day(DateTimeOffset time) => time.UtcDateTime.ToString("d MMMM yyyy", CultureInfo.GetCultureInfo(Language));
 
+    /// <summary>A day and the time of it, in UTC, in the words of the language.</summary>
+    public string Time(DateTimeOffset time) => time.UtcDateTime.ToString("d MMMM yyyy, HH:mm 'UTC'", CultureInfo.GetCultureInfo(Language));
+
     /// <summary>A problem's title. Its English is <see cref="ProblemType"/>'s own, which the API answers with.</summary>
     public string TitleOf(ProblemType problem) => texts.GetValueOrDefault($"problem.{problem.Slug}", problem.Title);
 

@@ -39,7 +39,7 @@ public sealed class ExportWords
     public string Source(SourceKind source) => T[$"export.source.{Label<SourceKind>.Of(source)}"];
 
     /// <summary>A day and a time, in UTC.</summary>
-    public string Time(DateTimeOffset time) => time.UtcDateTime.ToString("d MMMM yyyy, HH:mm 'UTC'", culture);
+    public string Time(DateTimeOffset time) => T.Time(time);
 
     /// <summary>A length of time.</summary>
     public string Period(Period period) => string.Join(' ', new[] { Part("month", period.Months), Part("day", period.Days) }.Where(part => part.Length > 0));

@@ -84,12 +84,13 @@ public sealed class PurgeCertificates(NpgsqlDataSource database, PurposeCatalogu
         while (await reader.ReadAsync(cancellation))
         {
             var (rule, purpose) = (reader.GetString(2), reader.GetInt32(3));
+            var occurredAt = reader.IsDBNull(4) ? (DateTimeOffset?)null : reader.GetFieldValue<DateTimeOffset>(4);
             var position = reader.IsDBNull(5) ? (long?)null : reader.GetInt64(5);
             var record = new Went
             {
                 Count = 1,
-                First = reader.IsDBNull(4) ? null : reader.GetFieldValue<DateTimeOffset>(4),
-                Last = reader.IsDBNull(4) ? null : reader.GetFieldValue<DateTimeOffset>(4),
+                First = occurredAt,
+                Last = occurredAt,
                 FirstPosition = position,
                 LastPosition = position,
             };
