@@ -150,14 +150,14 @@ public sealed class Erasure(
         }
 
         journal.Applied(written);
-        return await FinishAsync(subscriber, CancellationToken.None);
+        return await FinishAsync(subscriber, id, CancellationToken.None);
     }
 
     /// <summary>
     /// The second step, by itself for an erasure that the journal tells of. One that the database knows of already, or that
     /// a later one has overtaken, changes nothing.
     /// </summary>
-    internal async Task BeginAsync(JournalEntry entry, string? reason, Actor by, CancellationToken cancellation)
+    public async Task BeginAsync(JournalEntry entry, string? reason, Actor by, CancellationToken cancellation)
     {
         const string Ask = """
             insert into erasure (subscriber_id, erasure_id, requested_at, reason)
@@ -204,14 +204,20 @@ public sealed class Erasure(
         var open = (await connection.QueryAsync<Guid>(new CommandDefinition(Sql, cancellationToken: cancellation))).AsList();
         foreach (var subscriber in open)
         {
-            await FinishAsync(new SubscriberId(subscriber), cancellation);
+            await FinishAsync(new SubscriberId(subscriber), asked: null, cancellation);
         }
 
         return open.Count;
     }
 
-    /// <summary>The third step.</summary>
-    private async Task<ErasureOutcome> FinishAsync(SubscriberId subscriber, CancellationToken cancellation)
+    /// <summary>
+    /// The third step. Of several who take it at once, one does it, and the erasure that stands is answered with what went:
+    /// whoever asked for it may find it done by <see cref="FinishOpenAsync"/>.
+    /// </summary>
+    /// <param name="subscriber">Whose.</param>
+    /// <param name="asked">The erasure that is to be answered; null for none.</param>
+    /// <param name="cancellation">Leaves it to the next one.</param>
+    public async Task<ErasureOutcome> FinishAsync(SubscriberId subscriber, Guid? asked, CancellationToken cancellation)
     {
         await using var connection = await database.Purge.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
@@ -230,7 +236,7 @@ public sealed class Erasure(
             cancellationToken: cancellation));
         if (erasure.CompletedAt is not null)
         {
-            return new ErasureOutcome(subscriber, 0, null);
+            return new ErasureOutcome(subscriber, erasure.ErasureId == asked ? erasure.EventsErased : 0, null);
         }
 
         if (erasure.Hold is { } hold)
@@ -258,7 +264,7 @@ public sealed class Erasure(
         await connection.ExecuteAsync(new CommandDefinition(
             "update erasure set events_erased = @erased where subscriber_id = @id", new { erased, id = subscriber.Value }, cancellationToken: cancellation));
         await transaction.CommitAsync(cancellation);
-        return new ErasureOutcome(subscriber, erased, null);
+        return new ErasureOutcome(subscriber, erasure.ErasureId == asked ? erased : 0, null);
 
         async Task ExecuteAsync(string sql) => await connection.ExecuteAsync(new CommandDefinition(sql, parameters, cancellationToken: cancellation));
     }

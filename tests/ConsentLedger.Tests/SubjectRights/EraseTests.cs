@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using ConsentLedger.Ledger;
 using ConsentLedger.PersonalData;
+using ConsentLedger.Security;
 using ConsentLedger.Tests.Hosting;
 using ConsentLedger.Tests.Mail;
 using ConsentLedger.Tests.PersonalData;
@@ -162,6 +163,26 @@ public sealed class EraseTests(TestDatabase databases)
         answers.Sum(answer => answer["eventsErased"]!.GetValue<int>()).ShouldBe(2);
         (await service.CountAsync("consent_event")).ShouldBe(0);
         await service.RebuildChangesNothingAsync();
+    }
+
+    [Fact]
+    public async Task One_that_somebody_else_finished_is_answered_with_what_went()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Ada);
+        var erasure = service.Services.GetRequiredService<Erasure>();
+        var (subscriber, asked) = (service.IdOf(Ada), Guid.NewGuid());
+        await erasure.BeginAsync(new JournalEntry(null, subscriber, new(0), asked, TestService.Start), null, Actor.Service, TestContext.Current.CancellationToken);
+        await erasure.FinishOpenAsync(TestContext.Current.CancellationToken);
+
+        var outcomes = new[]
+        {
+            await erasure.FinishAsync(subscriber, asked, TestContext.Current.CancellationToken),
+            await erasure.FinishAsync(subscriber, Guid.NewGuid(), TestContext.Current.CancellationToken),
+        };
+
+        outcomes.Select(outcome => outcome.EventsErased).ShouldBe([1, 0]);
     }
 
     [Fact]
