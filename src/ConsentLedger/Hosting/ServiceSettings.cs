@@ -12,8 +12,16 @@ public sealed record ServiceSettings
 {
     private const string Section = "ConsentLedger";
 
-    private static readonly string[] Known =
-        ["DataDirectory", "JournalDirectory", "PublicUrl", "MasterKey", "MasterKeyFile", "KeyGeneration", "Controller", "Brand", "Mail", "Retention", "SignUps", "Feedback", "TrustedProxies"];
+    /// <summary>Every setting that there is, also those that are read elsewhere; a list's members have numbers behind its name.</summary>
+    public static readonly IReadOnlyList<string> Known =
+    [
+        "DataDirectory", "JournalDirectory", "PublicUrl", "MasterKey", "MasterKeyFile", "KeyGeneration", "TrustedProxies",
+        "Controller:Name", "Controller:Address", "Controller:Email", "Controller:Phone", "Controller:DataProtectionOfficer", "Controller:RegistrationNumber",
+        "Brand:Colour", "Brand:Logo", "ProcessingRecord:People", "ProcessingRecord:Transfers", "ProcessingRecord:Security",
+        "Mail:From", "Mail:Smtp:Host", "Mail:Smtp:Port", "Mail:Smtp:User", "Mail:Smtp:Password", "Mail:Smtp:Security", "Mail:Smtp:CertificateAuthority",
+        "Feedback:Ses:Topics", "Feedback:SendGrid:PublicKey", "Feedback:Mailgun:SigningKey", "Feedback:SoftBounceLimit", "Feedback:SoftBounceDays",
+        "Retention:Schedule", "Retention:Requests", "Retention:Audit", "Retention:BatchSize", "Renewals:Schedule", "SignUps:PerNetworkPerMinute",
+    ];
 
     /// <summary>The server to use; null for a private cluster under the data directory.</summary>
     public string? ConnectionString { get; init; }
@@ -44,9 +52,9 @@ public sealed record ServiceSettings
     public static ServiceSettings Read(IConfiguration configuration)
     {
         var section = configuration.GetSection(Section);
-        foreach (var child in section.GetChildren().Where(child => !Known.Contains(child.Key, StringComparer.OrdinalIgnoreCase)))
+        if (section.AsEnumerable(makePathsRelative: true).FirstOrDefault(setting => setting.Value is not null && !IsKnown(setting.Key)).Key is { } unknown)
         {
-            throw new StartupException($"There is no setting {child.Path}.");
+            throw new StartupException($"There is no setting {Section}:{unknown}.");
         }
 
         var dataDirectory = Path.GetFullPath(section["DataDirectory"] is { Length: > 0 } given ? given : DefaultDataDirectory());
@@ -68,6 +76,9 @@ public sealed record ServiceSettings
             TrustedProxies = [.. ReadList(section.GetSection("TrustedProxies")).Select(ReadProxy)],
         };
     }
+
+    private static bool IsKnown(string setting) => Known.Any(known =>
+        setting.Equals(known, StringComparison.OrdinalIgnoreCase) || setting.StartsWith($"{known}:", StringComparison.OrdinalIgnoreCase));
 
     /// <summary>
     /// Where data lies unless a setting says otherwise: with the user's own application data, and for root where

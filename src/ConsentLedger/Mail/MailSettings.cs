@@ -14,14 +14,11 @@ public sealed record MailSettings(MailboxAddress From, SmtpSettings? Smtp)
 {
     private const string Section = "ConsentLedger:Mail";
 
-    private static readonly string[] Known = ["From", "Smtp"];
-
     /// <summary>Reads them.</summary>
-    /// <exception cref="StartupException">One of them is wrong, missing, or does not exist.</exception>
+    /// <exception cref="StartupException">One of them is wrong or missing.</exception>
     public static MailSettings Read(IConfiguration configuration, PublicUrl publicUrl)
     {
         var section = configuration.GetSection(Section);
-        RefuseUnknown(section, Known);
         var smtp = SmtpSettings.Read(section.GetSection("Smtp"));
         var from = section["From"]?.Trim();
         if (string.IsNullOrEmpty(from))
@@ -35,14 +32,6 @@ public sealed record MailSettings(MailboxAddress From, SmtpSettings? Smtp)
             ? throw new StartupException($"{Section}:From is not a sender such as museum@example.org or The Museum <museum@example.org>.")
             : parsed;
         return new MailSettings(sender, smtp);
-    }
-
-    internal static void RefuseUnknown(IConfigurationSection section, string[] known)
-    {
-        foreach (var child in section.GetChildren().Where(child => !known.Contains(child.Key, StringComparer.OrdinalIgnoreCase)))
-        {
-            throw new StartupException($"There is no setting {child.Path}.");
-        }
     }
 }
 
@@ -69,13 +58,10 @@ public enum SmtpSecurity
 public sealed record SmtpSettings(
     string Host, int Port, SmtpSecurity Security, string? User, string? Password, X509Certificate2Collection Authorities)
 {
-    private static readonly string[] Known = ["Host", "Port", "User", "Password", "Security", "CertificateAuthority"];
-
     /// <summary>Reads them; null if none is set.</summary>
-    /// <exception cref="StartupException">One of them is wrong, missing, or does not exist.</exception>
+    /// <exception cref="StartupException">One of them is wrong or missing.</exception>
     internal static SmtpSettings? Read(IConfigurationSection section)
     {
-        MailSettings.RefuseUnknown(section, Known);
         if (Value(section, "Host") is not { } host)
         {
             return section.GetChildren().Any(child => !string.IsNullOrWhiteSpace(child.Value))

@@ -295,8 +295,6 @@ public sealed class MailDeliveryTests(TestDatabase databases)
     [InlineData("Smtp:Security is one of", "From=museum@example.org", "Smtp:Host=smtp.example.org", "Smtp:Security=ssl")]
     [InlineData("go together", "From=museum@example.org", "Smtp:Host=smtp.example.org", "Smtp:User=museum")]
     [InlineData("in the clear", "From=museum@example.org", "Smtp:Host=smtp.example.org", "Smtp:User=m", "Smtp:Password=p", "Smtp:Security=none")]
-    [InlineData("There is no setting ConsentLedger:Mail:Smpt", "Smpt:Host=smtp.example.org")]
-    [InlineData("There is no setting ConsentLedger:Mail:Smtp:Server", "Smtp:Server=smtp.example.org")]
     public void A_wrong_setting_stops_the_start_with_one_line(string expected, params string[] settings)
     {
         var configuration = new ConfigurationBuilder()
