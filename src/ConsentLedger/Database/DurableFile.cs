@@ -31,6 +31,33 @@ internal static class DurableFile
         FlushFolder(Path.GetDirectoryName(path)!);
     }
 
+    /// <summary>
+    /// The same of what comes bit by bit. What was cut short leaves nothing, and a crash nothing under the name.
+    /// </summary>
+    /// <param name="path">The file, in full; it must not exist.</param>
+    /// <param name="write">Writes the content.</param>
+    public static async Task WriteAsync(string path, Func<Stream, Task> write)
+    {
+        var unfinished = path + Unfinished;
+        try
+        {
+            await using (var file = new FileStream(unfinished, Options))
+            {
+                await write(file);
+                file.Flush(flushToDisk: true);
+            }
+
+            File.Move(unfinished, path);
+        }
+        catch
+        {
+            File.Delete(unfinished);
+            throw;
+        }
+
+        FlushFolder(Path.GetDirectoryName(path)!);
+    }
+
     /// <summary>Makes what was created, renamed or removed in a folder outlive a power cut.</summary>
     public static void FlushFolder(string folder)
     {

@@ -37,12 +37,22 @@ public sealed class PostgresTools
             $"pg_dump, pg_restore and psql of PostgreSQL {server} or newer are not on this machine. Install PostgreSQL's client programs.");
     }
 
-    /// <summary>Writes the ledger's schema, data and all, into a file.</summary>
-    /// <exception cref="StartupException">It could not be written; the message says why.</exception>
-    public async Task DumpAsync(string file, CancellationToken cancellation)
+    /// <summary>Writes the ledger's schema, data and all, as it is at one moment.</summary>
+    /// <exception cref="StartupException">It could not be written, or not to its end; the message says why.</exception>
+    public async Task DumpAsync(Stream output, CancellationToken cancellation)
     {
-        using var process = Start("pg_dump", ["--format=custom", "--no-password", $"--schema={LedgerDatabase.Schema}", $"--file={file}"], connect: true);
+        using var process = Start("pg_dump", ["--format=custom", "--no-password", $"--schema={LedgerDatabase.Schema}"], connect: true);
         process.StandardInput.Close();
+        try
+        {
+            await process.StandardOutput.BaseStream.CopyToAsync(output, cancellation);
+        }
+        catch
+        {
+            process.Kill();
+            throw;
+        }
+
         await EndAsync(process, "pg_dump", cancellation);
     }
 

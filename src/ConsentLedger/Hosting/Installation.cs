@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using ConsentLedger.Database;
 using ConsentLedger.Security;
 using Dapper;
+using Npgsql;
 
 namespace ConsentLedger.Hosting;
 
@@ -42,8 +43,32 @@ public sealed class Installation : IAsyncDisposable
     /// <param name="progress">Told, a line each, of what takes long.</param>
     /// <param name="cancellation">Gives up.</param>
     /// <exception cref="StartupException">It can't be opened; the message says why.</exception>
-    public static async Task<Installation> OpenAsync(
-        ServiceSettings settings, TimeProvider clock, Action<string>? progress, CancellationToken cancellation)
+    public static Task<Installation> OpenAsync(
+        ServiceSettings settings, TimeProvider clock, Action<string>? progress, CancellationToken cancellation) =>
+        OpenAsync(settings, clock, progress, installation => installation.OpenKeysAsync(clock, cancellation), cancellation);
+
+    /// <summary>
+    /// Opens one that a back-up is to be put into, under the key that the back-up was made under. That key is brought along and
+    /// never made, and what is there may be of another: <see cref="IsOfThisKeyAsync"/>.
+    /// </summary>
+    /// <param name="settings">The settings.</param>
+    /// <param name="clock">The time.</param>
+    /// <param name="progress">Told, a line each, of what takes long.</param>
+    /// <param name="cancellation">Gives up.</param>
+    /// <exception cref="StartupException">It can't be opened; the message says why.</exception>
+    public static Task<Installation> OpenForRestoreAsync(
+        ServiceSettings settings, TimeProvider clock, Action<string>? progress, CancellationToken cancellation) =>
+        OpenAsync(settings, clock, progress, installation => installation.BringKeysAsync(), cancellation);
+
+    /// <summary>True if what is in the database can be read with the keys at hand; nothing is, until an installation has been opened on it.</summary>
+    public async Task<bool> IsOfThisKeyAsync(CancellationToken cancellation)
+    {
+        await using var connection = await Database.Service.OpenConnectionAsync(cancellation);
+        return await ReadCheckAsync(connection) is { } check && CryptographicOperations.FixedTimeEquals(check, Keys.CheckValue);
+    }
+
+    private static async Task<Installation> OpenAsync(
+        ServiceSettings settings, TimeProvider clock, Action<string>? progress, Func<Installation, Task> openKeys, CancellationToken cancellation)
     {
         MakePrivate(settings.DataDirectory);
         var server = await PostgresServer.StartAsync(
@@ -54,7 +79,7 @@ public sealed class Installation : IAsyncDisposable
         try
         {
             installation.Migrated = await new Migrator(installation.Database).ApplyAsync(cancellation);
-            await installation.OpenKeysAsync(clock, cancellation);
+            await openKeys(installation);
             return installation;
         }
         catch
@@ -91,7 +116,7 @@ public sealed class Installation : IAsyncDisposable
     private async Task OpenKeysAsync(TimeProvider clock, CancellationToken cancellation)
     {
         await using var connection = await Database.Service.OpenConnectionAsync(cancellation);
-        var check = await connection.ExecuteScalarAsync<byte[]?>("select master_key_check from installation");
+        var check = await ReadCheckAsync(connection);
         (var master, MadeMasterKey) = MasterKeyFile.Read(Settings, mayCreate: check is null);
         Keys = new KeyRing(master, Settings.KeyGeneration);
         if (check is null)
@@ -99,7 +124,7 @@ public sealed class Installation : IAsyncDisposable
             await connection.ExecuteAsync(
                 "insert into installation (master_key_check, created_at) values (@CheckValue, @now) on conflict do nothing",
                 new { Keys.CheckValue, now = clock.GetUtcNow() });
-            check = await connection.ExecuteScalarAsync<byte[]?>("select master_key_check from installation");
+            check = await ReadCheckAsync(connection);
         }
 
         if (!CryptographicOperations.FixedTimeEquals(check, Keys.CheckValue))
@@ -108,4 +133,14 @@ public sealed class Installation : IAsyncDisposable
                 "This database was made under another master key. Start with that key: nothing in the database can be read with this one.");
         }
     }
+
+    private Task BringKeysAsync()
+    {
+        (var master, _) = MasterKeyFile.Read(Settings, mayCreate: false);
+        Keys = new KeyRing(master, Settings.KeyGeneration);
+        return Task.CompletedTask;
+    }
+
+    private static Task<byte[]?> ReadCheckAsync(NpgsqlConnection connection) =>
+        connection.ExecuteScalarAsync<byte[]?>("select master_key_check from installation");
 }

@@ -34,7 +34,7 @@ internal static class MasterKeyFile
         if (!mayCreate)
         {
             throw new StartupException(
-                $"This database was made under a master key that is not here. Put it back into {path}, or name it with ConsentLedger:MasterKeyFile.");
+                $"There is no master key in {path}. Put the one back that the ledger was made under, or name it with ConsentLedger:MasterKeyFile.");
         }
 
         return Create(path);

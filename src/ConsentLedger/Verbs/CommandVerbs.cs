@@ -79,5 +79,14 @@ public static class CommandVerbs
     internal static Task<Installation> OpenAsync(ParseResult parsed, CancellationToken cancellation) =>
         Installation.OpenAsync(ServiceSettings.Read(Configuration(parsed)), TimeProvider.System, Console.Error.WriteLine, cancellation);
 
+    /// <summary>For a verb that writes a file and never over another.</summary>
+    internal static void RefuseExisting(FileInfo file)
+    {
+        if (file.Exists)
+        {
+            throw new StartupException($"{file.FullName} exists already, and is left as it is.");
+        }
+    }
+
     private static bool IsSetting(string token) => token.StartsWith("--", StringComparison.Ordinal) && token.Contains('=', StringComparison.Ordinal);
 }

@@ -33,6 +33,7 @@ internal static class ExportVerb
             throw new StartupException($"--language is one of: {string.Join(", ", PageTexts.All.Keys.Order(StringComparer.Ordinal))}.");
         }
 
+        CommandVerbs.RefuseExisting(output);
         var configuration = CommandVerbs.Configuration(parsed);
         await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
         await installation.CatchUpAsync(configuration, cancellation);
@@ -42,34 +43,12 @@ internal static class ExportVerb
             new AuditEntry(AuditAction.SubscriberExported) { SubscriberId = services.GetRequiredService<SubscriberIds>().Of(address).Value },
             cancellation);
         await using var snapshot = await services.GetRequiredService<PersonalExport>().OpenAsync(address, cancellation);
-
-        // Written beside its place and moved there at the end: one that was cut short never looks whole.
-        var unfinished = $"{output.FullName}.unfinished";
-        await using (var file = new FileStream(unfinished, OwnerOnly()))
-        {
-            if (output.Extension.Equals(".json", StringComparison.OrdinalIgnoreCase))
-            {
-                await snapshot.WriteJsonAsync(file, cancellation);
-            }
-            else
-            {
-                await services.GetRequiredService<ExportArchive>().WriteAsync(snapshot, texts, file, cancellation);
-            }
-        }
-
-        File.Move(unfinished, output.FullName);
+        var archive = services.GetRequiredService<ExportArchive>();
+        await DurableFile.WriteAsync(output.FullName, file =>
+            output.Extension.Equals(".json", StringComparison.OrdinalIgnoreCase)
+                ? snapshot.WriteJsonAsync(file, cancellation)
+                : archive.WriteAsync(snapshot, texts, file, cancellation));
         Console.WriteLine($"wrote {output.FullName}");
         return 0;
-    }
-
-    private static FileStreamOptions OwnerOnly()
-    {
-        var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write };
-        if (!OperatingSystem.IsWindows())
-        {
-            options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
-        }
-
-        return options;
     }
 }

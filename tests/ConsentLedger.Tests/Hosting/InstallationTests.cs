@@ -88,7 +88,7 @@ public sealed class InstallationTests(TestDatabase databases) : IDisposable
 
         var refused = await Should.ThrowAsync<StartupException>(() => OpenAsync(settings));
 
-        refused.Message.ShouldBe($"This database was made under a master key that is not here. Put it back into {settings.MasterKeyFile}, or name it with ConsentLedger:MasterKeyFile.");
+        refused.Message.ShouldBe($"There is no master key in {settings.MasterKeyFile}. Put the one back that the ledger was made under, or name it with ConsentLedger:MasterKeyFile.");
         File.Exists(settings.MasterKeyFile).ShouldBeFalse();
     }
 

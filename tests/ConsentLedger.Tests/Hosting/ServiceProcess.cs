@@ -47,7 +47,7 @@ internal sealed class ServiceProcess : IDisposable
         }
     }
 
-    /// <summary>Starts another verb, which is not to come to its end.</summary>
+    /// <summary>Starts another verb, for a test that ends it, or talks with it.</summary>
     public static Process Begin(string dataDirectory, params string[] arguments) => Launch(dataDirectory, arguments, []);
 
     /// <summary>Runs another verb to its end.</summary>
@@ -125,7 +125,7 @@ internal sealed class ServiceProcess : IDisposable
         var program = Path.Combine(Repository.PathOf("src", "ConsentLedger", built), OperatingSystem.IsWindows() ? "consentledger.exe" : "consentledger");
 
         var start = Hearing(program, arguments);
-        start.RedirectStandardOutput = start.RedirectStandardError = true;
+        start.RedirectStandardInput = start.RedirectStandardOutput = start.RedirectStandardError = true;
         start.Environment.Remove("ConnectionStrings__Ledger");
         start.Environment["ConsentLedger__DataDirectory"] = dataDirectory;
         foreach (var (name, value) in environment)

@@ -113,6 +113,97 @@ public sealed class RestoreTests(TestDatabase databases) : IDisposable
     }
 
     [Fact]
+    public async Task A_machine_that_is_new_is_restored_with_the_key_and_the_journal_that_were_kept()
+    {
+        var (key, file) = await BackedUpAsync(await databases.CreateDatabaseAsync(null), "select 1");
+        using var machine = new TemporaryDataDirectory();
+        var there = Setting(await databases.CreateDatabaseAsync(null));
+
+        // Without the key nothing is made up in its place.
+        var (keyless, _, missing) = await ServiceProcess.RunAsync(machine.Path, "restore", file, there);
+        keyless.ShouldBe(1);
+        missing.ShouldContain("There is no master key in");
+        Directory.GetFiles(machine.Path, "master.key*").ShouldBeEmpty();
+
+        // Somebody starts the service first, which makes a key of its own.
+        (await ServiceProcess.RunAsync(machine.Path, "migrate", there)).ExitCode.ShouldBe(0);
+        (await ServiceProcess.RunAsync(machine.Path, "restore", file, there)).Errors.ShouldContain("made under another master key");
+
+        File.Copy(Path.Combine(data.Path, "master.key"), Path.Combine(machine.Path, "master.key"), overwrite: true);
+        var (restored, output, reason) = await ServiceProcess.RunAsync(machine.Path, "restore", file, there);
+        restored.ShouldBe(0, reason);
+        output.ShouldContain("There is no journal in");
+        foreach (var journal in Directory.GetFiles(Path.Combine(data.Path, "journal"), "*.journal"))
+        {
+            File.Copy(journal, Path.Combine(machine.Path, "journal", Path.GetFileName(journal)));
+        }
+
+        using var service = await ServiceProcess.Start(machine.Path, there).AnswersAsync(key);
+        (await AllowedAsync(service, "ada@example.org")).ShouldBeFalse("erased");
+        (await AllowedAsync(service, "ben@example.org")).ShouldBeFalse("withdrawn");
+        (await AllowedAsync(service, "cy@example.org")).ShouldBeTrue("consented before");
+        (await service.StopAsync()).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_ledger_of_another_key_that_holds_something_is_not_replaced()
+    {
+        var ledger = Setting(await databases.CreateDatabaseAsync(null));
+        using var other = new TemporaryDataDirectory();
+        var rows = Path.Combine(data.Path, "rows.csv");
+        await File.WriteAllTextAsync(rows, "address,purpose,kind,occurredAt\nada@example.org,*,objected,2026-01-01T00:00:00Z\n", TestContext.Current.CancellationToken);
+        (await ServiceProcess.RunAsync(data.Path, "import", rows, ledger)).Output.ShouldContain("1 appended");
+        var file = Path.Combine(data.Path, "other.backup");
+        var elsewhere = Setting(await databases.CreateDatabaseAsync(null));
+        (await ServiceProcess.RunAsync(other.Path, "backup", file, elsewhere)).ExitCode.ShouldBe(0);
+
+        var (code, _, errors) = await ServiceProcess.RunAsync(other.Path, "restore", file, ledger);
+
+        code.ShouldBe(1);
+        errors.ShouldContain("is not empty");
+        (await ServiceProcess.RunAsync(data.Path, "rebuild-state", ledger)).Output.ShouldContain("1 states");
+    }
+
+    [Fact]
+    public async Task A_backup_goes_to_standard_output_and_comes_back_from_standard_input()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "The pipe is a shell's.");
+        var ledger = await databases.CreateDatabaseAsync(null);
+        var (key, _) = await BackedUpAsync(ledger, "select 1");
+        using (var backup = ServiceProcess.Begin(data.Path, "backup", "-", Setting(ledger)))
+        {
+            var said = backup.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+            await using (var copy = File.Create(Path.Combine(data.Path, "piped")))
+            {
+                await backup.StandardOutput.BaseStream.CopyToAsync(copy, TestContext.Current.CancellationToken);
+            }
+
+            await backup.WaitForExitAsync(TestContext.Current.CancellationToken);
+            backup.ExitCode.ShouldBe(0, await said);
+            (await said).ShouldContain("master key is not in it");
+        }
+
+        await SqlAsync(ledger, "delete from consentledger.consent_state");
+        using (var restore = ServiceProcess.Begin(data.Path, "restore", "-", Setting(ledger)))
+        {
+            await using (var copy = File.OpenRead(Path.Combine(data.Path, "piped")))
+            {
+                await copy.CopyToAsync(restore.StandardInput.BaseStream, TestContext.Current.CancellationToken);
+                restore.StandardInput.Close();
+            }
+
+            var errors = await restore.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+            await restore.WaitForExitAsync(TestContext.Current.CancellationToken);
+            restore.ExitCode.ShouldBe(0, errors);
+        }
+
+        Directory.GetFiles(data.Path, "restore.*").ShouldBeEmpty();
+        using var service = await ServiceProcess.Start(data.Path, Setting(ledger)).AnswersAsync(key);
+        (await AllowedAsync(service, "cy@example.org")).ShouldBeTrue();
+        (await service.StopAsync()).ShouldBe(0);
+    }
+
+    [Fact]
     public async Task What_is_no_backup_changes_nothing()
     {
         (await ServiceProcess.RunAsync(data.Path, "migrate")).ExitCode.ShouldBe(0);
