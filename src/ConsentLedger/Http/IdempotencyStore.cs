@@ -10,7 +10,8 @@ namespace ConsentLedger.Http;
 
 /// <summary>
 /// The requests that came with an Idempotency-Key, and the answers they were given. Nothing in the table is readable
-/// without the installation's keys: keys, targets and bodies are keyed hashes, answers are sealed.
+/// without the installation's keys: keys, targets and bodies are keyed hashes, answers are sealed, and open only for who sends
+/// the Idempotency-Key again.
 /// </summary>
 internal sealed class IdempotencyStore(NpgsqlDataSource database, Sealer sealer, KeyRing keys, TimeProvider clock)
 {
@@ -184,13 +185,15 @@ internal sealed class IdempotencyStore(NpgsqlDataSource database, Sealer sealer,
             cancellation);
 
     private byte[] Seal(Request request, StoredAnswer answer) =>
-        sealer.Seal(JsonSerializer.SerializeToUtf8Bytes(answer), SealedPlace.Of("idempotency", request.KeyId, request.Key));
+        sealer.Seal(JsonSerializer.SerializeToUtf8Bytes(answer), Place(request), Encoding.ASCII.GetBytes(request.Key));
 
     private StoredAnswer Open(Request request, int status, byte[] box)
     {
-        var plaintext = sealer.Open(box, SealedPlace.Of("idempotency", request.KeyId, request.Key));
+        var plaintext = sealer.Open(box, Place(request), Encoding.ASCII.GetBytes(request.Key));
         return JsonSerializer.Deserialize<StoredAnswer>(plaintext)! with { Status = status };
     }
+
+    private static byte[] Place(Request request) => SealedPlace.Of("idempotency", request.KeyId, request.Key);
 
     private sealed record Row(byte[] TargetDigest, byte[]? BodyDigest, int? Status, byte[]? Answer);
 

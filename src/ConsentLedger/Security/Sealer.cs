@@ -28,15 +28,17 @@ public sealed class Sealer(KeyRing keys) : IDisposable
     /// <summary>Seals a value for the place that <paramref name="place"/> names.</summary>
     public byte[] Seal(ReadOnlySpan<byte> plaintext, ReadOnlySpan<byte> place)
     {
-        var box = new byte[Overhead + plaintext.Length];
-        box[0] = Format;
-        box[1] = keys.Newest;
-        var nonce = box.AsSpan(2, NonceLength);
-        RandomNumberGenerator.Fill(nonce);
         var cipher = Take(keys.Newest);
-        cipher.Encrypt(nonce, plaintext, box.AsSpan(HeaderLength, plaintext.Length), box.AsSpan(box.Length - TagLength), place);
+        var box = Seal(cipher, plaintext, place);
         GiveBack(keys.Newest, cipher);
         return box;
+    }
+
+    /// <summary>The same, and only who has the secret as well opens it: the installation alone can't.</summary>
+    public byte[] Seal(ReadOnlySpan<byte> plaintext, ReadOnlySpan<byte> place, ReadOnlySpan<byte> secret)
+    {
+        using var cipher = CipherWith(keys.Newest, secret);
+        return Seal(cipher, plaintext, place);
     }
 
     /// <summary>
@@ -44,23 +46,24 @@ public sealed class Sealer(KeyRing keys) : IDisposable
     /// </summary>
     public byte[] Open(ReadOnlySpan<byte> box, ReadOnlySpan<byte> place)
     {
-        if (box.Length < Overhead || box[0] != Format || keys.SealingKey(box[1]) is null)
-        {
-            throw new CryptographicException("This is not a value sealed by this installation.");
-        }
-
-        var plaintext = new byte[box.Length - Overhead];
+        RequireSealed(box);
         var cipher = Take(box[1]);
         try
         {
-            cipher.Decrypt(box.Slice(2, NonceLength), box[HeaderLength..^TagLength], box[^TagLength..], plaintext, place);
+            return Open(cipher, box, place);
         }
         finally
         {
             GiveBack(box[1], cipher);
         }
+    }
 
-        return plaintext;
+    /// <summary>The same of a value that was sealed with a secret; another secret opens nothing.</summary>
+    public byte[] Open(ReadOnlySpan<byte> box, ReadOnlySpan<byte> place, ReadOnlySpan<byte> secret)
+    {
+        RequireSealed(box);
+        using var cipher = CipherWith(box[1], secret);
+        return Open(cipher, box, place);
     }
 
     /// <summary>Wipes the expanded keys.</summary>
@@ -70,6 +73,39 @@ public sealed class Sealer(KeyRing keys) : IDisposable
         {
             cipher.Dispose();
         }
+    }
+
+    private byte[] Seal(AesGcm cipher, ReadOnlySpan<byte> plaintext, ReadOnlySpan<byte> place)
+    {
+        var box = new byte[Overhead + plaintext.Length];
+        box[0] = Format;
+        box[1] = keys.Newest;
+        var nonce = box.AsSpan(2, NonceLength);
+        RandomNumberGenerator.Fill(nonce);
+        cipher.Encrypt(nonce, plaintext, box.AsSpan(HeaderLength, plaintext.Length), box.AsSpan(box.Length - TagLength), place);
+        return box;
+    }
+
+    private static byte[] Open(AesGcm cipher, ReadOnlySpan<byte> box, ReadOnlySpan<byte> place)
+    {
+        var plaintext = new byte[box.Length - Overhead];
+        cipher.Decrypt(box.Slice(2, NonceLength), box[HeaderLength..^TagLength], box[^TagLength..], plaintext, place);
+        return plaintext;
+    }
+
+    private void RequireSealed(ReadOnlySpan<byte> box)
+    {
+        if (box.Length < Overhead || box[0] != Format || keys.SealingKey(box[1]) is null)
+        {
+            throw new CryptographicException("This is not a value sealed by this installation.");
+        }
+    }
+
+    private AesGcm CipherWith(byte id, ReadOnlySpan<byte> secret)
+    {
+        Span<byte> key = stackalloc byte[32];
+        HKDF.DeriveKey(HashAlgorithmName.SHA256, secret, key, salt: keys.SealingKey(id), info: "seal-with-secret/1"u8);
+        return new AesGcm(key, TagLength);
     }
 
     private AesGcm Take(byte id) =>

@@ -26,6 +26,16 @@ public sealed class SealerTests
     });
 
     [Fact]
+    public void What_is_sealed_with_a_secret_opens_with_that_secret_and_not_without() => Gen.Select(Bytes, Bytes, Bytes).Where((_, secret, other) => !secret.SequenceEqual(other)).Sample((plain, secret, other) =>
+    {
+        using var sealer = New();
+        var box = sealer.Seal(plain, "place"u8, secret);
+        sealer.Open(box, "place"u8, secret).ShouldBe(plain);
+        Should.Throw<CryptographicException>(() => sealer.Open(box, "place"u8, other));
+        Should.Throw<CryptographicException>(() => sealer.Open(box, "place"u8));
+    });
+
+    [Fact]
     public void A_changed_bit_anywhere_shuts_it() => Gen.Select(Bytes, Gen.Int[0, int.MaxValue]).Sample((plain, which) =>
     {
         using var sealer = New(newest: 3);
