@@ -20,11 +20,12 @@ public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, K
     /// <remarks>
     /// One state is withdrawn from once. The event's id follows from the event the state rests on, so that any number
     /// of requests at once that see the same state agree on one id, and the primary key lets one of them in; who comes
-    /// later sees the refusal and writes nothing. After a new consent the same link makes a new event.
+    /// later sees the refusal and writes nothing. After a new consent the same link makes a new event. Who has moved to another
+    /// address since the message was sent takes the consent back there.
     /// </remarks>
     public async Task<UndoToken?> ApplyAsync(Withdrawal withdrawal, CancellationToken cancellation)
     {
-        var states = await ledger.ReadStatesAsync(withdrawal.Link.Subscriber, cancellation);
+        (withdrawal, var states) = await FollowAsync(withdrawal, cancellation);
         var answered = StateOf(withdrawal.Link, states);
         if (answered?.Kind.Refuses() == true)
         {
@@ -50,7 +51,8 @@ public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, K
     /// </summary>
     public async Task ApplyKeptAsync(Guid record, Withdrawal withdrawal, CancellationToken cancellation)
     {
-        var answered = StateOf(withdrawal.Link, await ledger.ReadStatesAsync(withdrawal.Link.Subscriber, cancellation));
+        (withdrawal, var states) = await FollowAsync(withdrawal, cancellation);
+        var answered = StateOf(withdrawal.Link, states);
         if (answered?.Kind.Refuses() != true)
         {
             // Clocks differ by minutes at most: what is later than that was given after the no was said.
@@ -58,6 +60,24 @@ public sealed class Withdrawals(LedgerStore ledger, PurposeCatalogue purposes, K
             var since = answered?.Since;
             var occurredAt = since >= at && since <= at + EventRules.ClockTolerance ? since.Value.AddMicroseconds(1) : at;
             await AppendAsync(withdrawal, answered, IdFor(record, at), occurredAt, cancellation);
+        }
+    }
+
+    /// <summary>The withdrawal where the person's choices are now, and how they stand there.</summary>
+    private async Task<(Withdrawal Withdrawal, IReadOnlyList<ConsentState> States)> FollowAsync(Withdrawal withdrawal, CancellationToken cancellation)
+    {
+        // Nobody moves as often as this between a message and the answer to it; and it ends.
+        const int MostMoves = 8;
+        for (var moves = 0; ; moves++)
+        {
+            var states = await ledger.ReadStatesAsync(withdrawal.Link.Subscriber, cancellation);
+            if (moves == MostMoves || StateOf(withdrawal.Link, states) is not { Kind: EventKind.Revoked } closed
+                || await ledger.FindAsync(withdrawal.Link.Subscriber, closed.EventId, cancellation) is not { } revoked || AddressMove.To(revoked) is not { } next)
+            {
+                return (withdrawal, states);
+            }
+
+            withdrawal = withdrawal with { Link = withdrawal.Link with { Subscriber = next } };
         }
     }
 

@@ -18,7 +18,8 @@ namespace ConsentLedger.PersonalData;
 /// that doing it again adds nothing. Permissions are carried over only where the new address does not say no; refusals,
 /// objections and restrictions always. Of suppressions those are not that say that the old address takes no mail: that is
 /// what the new one is for. What permitted at the old address is <c>revoked</c> there and not <c>withdrawn</c>: it is the
-/// organisation that stops using it, the person has taken nothing back; and a revocation is not carried over again.
+/// organisation that stops using it, the person has taken nothing back; and a revocation is not carried over again. Nor is it a
+/// no to who comes back to an address that was closed so: what is carried there counts from just after the closing.
 /// </remarks>
 public sealed class Rectification(
     NpgsqlDataSource database, LedgerStore ledger, PurposeCatalogue purposes, SubscriberIds subscribers, KeyRing keys, AuditTrail audit, TimeProvider clock)
@@ -47,13 +48,17 @@ public sealed class Rectification(
             var original = await ledger.FindAsync(from, state.EventId, cancellation);
             if (CarriesOver(state, original, now))
             {
-                if (state.Kind.Permits() && (facets.Objection is not null || (standing.TryGetValue(state.Purpose, out var there) && Forbids(there))))
+                ConsentState? there = standing.TryGetValue(state.Purpose, out var found) ? found : null;
+                var cameBack = there is { Kind: EventKind.Revoked, EventId: var closing }
+                    && await ledger.FindAsync(to, closing, cancellation) is { } closed && AddressMove.To(closed) is not null;
+                if (state.Kind.Permits() && (facets.Objection is not null || (!cameBack && there is { } stands && Forbids(stands))))
                 {
                     heldBack.Add(known[state.Purpose].Key);
                 }
                 else
                 {
-                    carried += await ledger.AppendAsync(connection, Carried(state, original, from, to, now), next, cancellation) ? 1 : 0;
+                    var since = cameBack && there!.Value.Since >= state.Since ? there.Value.Since.AddMicroseconds(1) : state.Since;
+                    carried += await ledger.AppendAsync(connection, Carried(state, original, from, to, since, now), next, cancellation) ? 1 : 0;
                 }
             }
 
@@ -80,30 +85,32 @@ public sealed class Rectification(
 
     private static bool Forbids(ConsentState state) => state.Kind.Refuses() || state.Kind == EventKind.Invalidated;
 
-    private ConsentEvent Carried(ConsentState state, ConsentEvent? original, SubscriberId from, SubscriberId to, DateTimeOffset now) => new()
+    private ConsentEvent Carried(
+        ConsentState state, ConsentEvent? original, SubscriberId from, SubscriberId to, DateTimeOffset since, DateTimeOffset now)
     {
-        SubscriberId = to,
-        Id = IdFor("carried", state, from, to),
-        Purpose = state.Purpose,
-        Kind = state.Kind,
-        Basis = state.Basis,
-        NoticeVersion = original?.NoticeVersion,
-        Source = original?.Source ?? SourceKind.Admin,
-        OccurredAt = state.Since,
-        RecordedAt = now,
-        ExpiresAt = state.ExpiresAt,
-        Evidence = Evidence.Of(
-            new Dictionary<string, object?>(original?.Evidence?.Details ?? new Dictionary<string, object?>())
-            {
-                ["rectified"] = new Dictionary<string, object?>
-                {
-                    ["subscriberId"] = from.ToString(),
-                    ["eventId"] = state.EventId.ToString(),
-                    ["at"] = Instant.Format(now),
-                },
-            },
-            original?.Evidence?.SourceReference, original?.Evidence?.SourceUrl, original?.Evidence?.Guardian),
-    };
+        var rectified = new Dictionary<string, object?>
+        {
+            ["subscriberId"] = from.ToString(),
+            ["eventId"] = state.EventId.ToString(),
+            ["at"] = Instant.Format(now),
+        };
+        return new ConsentEvent
+        {
+            SubscriberId = to,
+            Id = IdFor("carried", state, from, to),
+            Purpose = state.Purpose,
+            Kind = state.Kind,
+            Basis = state.Basis,
+            NoticeVersion = original?.NoticeVersion,
+            Source = original?.Source ?? SourceKind.Admin,
+            OccurredAt = since,
+            RecordedAt = now,
+            ExpiresAt = state.ExpiresAt,
+            Evidence = Evidence.Of(
+                new Dictionary<string, object?>(original?.Evidence?.Details ?? new Dictionary<string, object?>()) { ["rectified"] = rectified },
+                original?.Evidence?.SourceReference, original?.Evidence?.SourceUrl, original?.Evidence?.Guardian),
+        };
+    }
 
     private ConsentEvent Closed(ConsentState state, SubscriberId from, SubscriberId to, DateTimeOffset now)
     {
@@ -118,7 +125,7 @@ public sealed class Rectification(
             Source = SourceKind.Admin,
             OccurredAt = at,
             RecordedAt = now,
-            Evidence = Evidence.Of(new Dictionary<string, object?> { ["how"] = "rectification", ["subscriberId"] = to.ToString() }),
+            Evidence = AddressMove.Evidence(to),
         };
     }
 

@@ -3,6 +3,7 @@ using ConsentLedger.Http;
 using ConsentLedger.Ledger;
 using ConsentLedger.Pages;
 using ConsentLedger.PersonalData;
+using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
 
@@ -71,8 +72,8 @@ internal static class OwnDataPages
     /// a link to the new one. Durable before this answers; the request goes after it, and doing it again adds nothing.
     /// </summary>
     private static async Task<IResult> MoveAsync(
-        string token, HttpContext context, KeyRing keys, LinkRequests requests, LedgerStore ledger, Rectification rectification, TimeProvider clock,
-        CancellationToken cancellation)
+        string token, HttpContext context, KeyRing keys, LinkRequests requests, LedgerStore ledger, PurposeCatalogue purposes, Rectification rectification,
+        TimeProvider clock, CancellationToken cancellation)
     {
         if (!AddressChangeToken.TryVerify(token, keys, out var link))
         {
@@ -92,13 +93,14 @@ internal static class OwnDataPages
         var said = requests.Open(row);
         if (said.ChangeOf is not { } from
             || (await ledger.FindSubscriberAsync(new SubscriberId(from), CancellationToken.None)).Address is not { } old
-            || await rectification.RectifyAsync(old, Address.Parse(said.Typed!, provider: null), context.Subject(), CancellationToken.None) is null)
+            || await rectification.RectifyAsync(old, Address.Parse(said.Typed!, provider: null), context.Subject(), CancellationToken.None) is not { } outcome)
         {
             return PageResult.Of<MoveOver>();
         }
 
         await requests.DeleteAsync(row, CancellationToken.None);
-        return PageResult.Of<Moved>(new { Token = PreferenceToken.For(link.Subscriber, clock.GetUtcNow()).Sign(keys) });
+        var heldBack = (await purposes.ListAsync(CancellationToken.None)).Where(purpose => outcome.HeldBack.Contains(purpose.Key)).Select(purpose => purpose.Name);
+        return PageResult.Of<Moved>(new { Token = PreferenceToken.For(link.Subscriber, clock.GetUtcNow()).Sign(keys), HeldBack = heldBack.ToList() });
     }
 
     private static IResult AskToErase(string token, KeyRing keys, TimeProvider clock) =>

@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using ConsentLedger.Tests.Hosting;
 using ConsentLedger.Tests.PersonalData;
 using ConsentLedger.Tests.Retention;
+using ConsentLedger.Tests.Unsubscribe;
 
 namespace ConsentLedger.Tests.SubjectRights;
 
@@ -74,6 +75,33 @@ public sealed class RectifyTests(TestDatabase databases)
         answer["heldBack"]![0]!.GetValue<string>().ShouldBe("newsletter");
         (await service.ReasonAsync(New)).ShouldBe(reason);
         (await service.ReasonAsync(Old)).ShouldBe("revoked");
+    }
+
+    [Fact]
+    public async Task Who_moves_back_has_their_choices_back_and_an_old_link_finds_them_wherever_they_are()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Old, occurredAt: TestService.Start.AddDays(-1));
+        var (oldLink, newLink) = (await service.LinkAsync(Old), await service.LinkAsync(New));
+        await service.RectifyAsync(Old, New);
+        service.Clock.Advance(TimeSpan.FromMinutes(1));
+
+        var back = await service.RectifyAsync(New, Old);
+
+        back["heldBack"]!.AsArray().ShouldBeEmpty();
+        (await service.ReasonAsync(Old)).ShouldBe("given");
+        (await service.ReasonAsync(New)).ShouldBe("revoked");
+        service.Clock.Advance(TimeSpan.FromMinutes(1));
+        await service.RectifyAsync(Old, New);
+        (await service.ReasonAsync(New)).ShouldBe("given");
+        await service.RebuildChangesNothingAsync();
+
+        (await service.PostFormAsync(oldLink)).StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await service.ReasonAsync(New)).ShouldBe("withdrawn");
+        (await service.ReasonAsync(Old)).ShouldBe("revoked");
+        await service.PostFormAsync(newLink);
+        (await service.CountAsync("consent_event", "kind = 'withdrawn'")).ShouldBe(1);
     }
 
     [Fact]
