@@ -15,7 +15,8 @@ namespace ConsentLedger.Accountability;
 
 /// <summary>
 /// <c>GET /v1/breaches/{id}/affected</c>: whose records a breach touched, to tell them (Art 34): everyone for whom
-/// something was recorded, for a purpose or any, within a time.
+/// something was recorded, for a purpose or any, within a time. Where everything that was held at a moment was touched, leave
+/// <c>from</c> out: what was deleted by then is gone, and the rest was recorded before.
 /// </summary>
 public static class AffectedSubscribers
 {
@@ -90,10 +91,26 @@ public static class AffectedSubscribers
             }
 
             await audit.WriteAsync(
-                connection, context.Actor(), new AuditEntry(AuditAction.BreachAffectedListed) { Target = id.ToString("D"), Purpose = purpose }, cancellation);
+                connection, context.Actor(), new AuditEntry(AuditAction.BreachAffectedListed) { Target = id.ToString("D"), Purpose = purpose, Details = Asked() }, cancellation);
         }
 
         return new AffectedList(database, sealer, about, first, end, context.Request.Headers.Accept.ToString().Contains(Csv, StringComparison.OrdinalIgnoreCase));
+
+        Dictionary<string, string> Asked()
+        {
+            var asked = new Dictionary<string, string>();
+            if (from is not null)
+            {
+                asked["from"] = Instant.Format(first);
+            }
+
+            if (to is not null)
+            {
+                asked["to"] = Instant.Format(end);
+            }
+
+            return asked;
+        }
 
         DateTimeOffset Read(string path, string? text, DateTimeOffset otherwise)
         {
@@ -139,7 +156,7 @@ public static class AffectedSubscribers
             var affected = 0L;
             await using var connection = await database.OpenConnectionAsync(httpContext.RequestAborted);
             await foreach (var row in connection.QueryUnbufferedAsync<(Guid Id, byte[]? Address)>(
-                Sql, new { from = from.UtcDateTime, to = to.UtcDateTime, purpose = purpose?.Value }).WithCancellation(httpContext.RequestAborted))
+                Sql, new { from = from.UtcDateTime, to = to.UtcDateTime, purpose = purpose?.Value }, commandTimeout: 0).WithCancellation(httpContext.RequestAborted))
             {
                 affected++;
                 var subscriber = new SubscriberId(row.Id);

@@ -124,13 +124,16 @@ public static class BreachesApi
         DateTimeOffset UpdatedAt);
 
     private static async Task<Results<Created<BreachView>, Problem>> LogAsync(
-        BreachAccount request, HttpContext context, NpgsqlDataSource database, Sealer sealer, AuditTrail audit, TimeProvider clock,
+        BreachAccount request, HttpContext context, NpgsqlDataSource database, Sealer sealer, KeyRing keys, AuditTrail audit, TimeProvider clock,
         CancellationToken cancellation)
     {
-        var now = Instant.Of(clock.GetUtcNow());
+        // Sent again under the same Idempotency-Key it is the same breach, with the same 72 hours.
+        var idempotent = context.Features.Get<IdempotentRequest>();
+        var now = Instant.Of(idempotent?.FirstSeenAt ?? clock.GetUtcNow());
+        var id = EventId.Of(keys.EventIdKey, "breach", idempotent)?.Value ?? Guid.CreateVersion7(now);
         var errors = new InputErrors();
         errors.RequireText("events", request.Events?.ReplaceLineEndings(" "), MaxText);
-        var (breach, problem) = Read(new Breach(Guid.CreateVersion7(now), now, null, null, null, new Account(), now, now), request, context, now, errors);
+        var (breach, problem) = Read(new Breach(id, now, null, null, null, new Account(), now, now), request, context, now, errors);
         if (problem is not null)
         {
             return problem;
@@ -138,13 +141,19 @@ public static class BreachesApi
 
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        await connection.ExecuteAsync(new CommandDefinition(
+        var entered = await connection.ExecuteAsync(new CommandDefinition(
             """
             insert into breach (breach_id, aware_at, report_due_at, reportable, reported_at, people_told_at, account, created_at, updated_at)
             values (@Id, @AwareAt, @ReportDueAt, @Reportable, @ReportedAt, @PeopleToldAt, @account, @CreatedAt, @UpdatedAt)
+            on conflict do nothing
             """,
             breach.Parameters(sealer),
             cancellationToken: cancellation));
+        if (entered == 0)
+        {
+            return TypedResults.Created($"/v1/breaches/{breach.Id:D}", breach.ToView(now));
+        }
+
         await audit.WriteAsync(connection, context.Actor(), new AuditEntry(AuditAction.BreachLogged) { Target = breach.Id.ToString("D") }, cancellation);
         await transaction.CommitAsync(cancellation);
         return TypedResults.Created($"/v1/breaches/{breach.Id:D}", breach.ToView(now));

@@ -2,9 +2,11 @@ using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using ConsentLedger.Database;
+using ConsentLedger.Http;
 
 namespace ConsentLedger.Ledger;
 
@@ -33,6 +35,12 @@ public readonly record struct EventId(Guid Value) : IParsable<EventId>
         id[8] = (byte)((id[8] & 0x3F) | 0x80);
         return new EventId(new Guid(id[..16], bigEndian: true));
     }
+
+    /// <summary>
+    /// The id of what a request with an Idempotency-Key makes, the same on every attempt; null for a request without one.
+    /// </summary>
+    public static EventId? Of(byte[] key, string what, IdempotentRequest? request) =>
+        request is null ? null : Of(key, request.FirstSeenAt, Encoding.UTF8.GetBytes($"{what} {request.KeyId} {request.Key}"));
 
     /// <inheritdoc />
     public static EventId Parse(string s, IFormatProvider? provider) => new(Guid.Parse(s, provider));

@@ -123,7 +123,8 @@ internal sealed class PreferenceCentre(
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         await SignUpStore.LockAsync(connection, subscriber, subscriber, cancellation);
         var states = await ledger.ReadStatesAsync(subscriber, cancellation);
-        var objection = states.FirstOrDefault(state => state.Purpose == PurposeId.Objection);
+        // What an erasure leaves at this place is a no, but nobody has objected by it.
+        var objection = states.FirstOrDefault(state => state is { Kind: EventKind.Objected } && state.Purpose == PurposeId.Objection);
         if (states.All(state => state.Purpose.IsFacet || state.Since <= objection.Since) && objection.EventId != default)
         {
             return;

@@ -50,11 +50,12 @@ public static class PreferencesApi
     public sealed record PreferenceLink(string Url, DateTimeOffset ExpiresAt);
 
     /// <summary>
-    /// Writes nothing, and says nothing of whether the address is known. The page shows every purpose, so a key that is bound to
-    /// some of them can't make a link.
+    /// Says nothing of whether the address is known. The page shows every purpose, so a key that is bound to some of them can't
+    /// make a link. Whoever has the link acts as the person, so which key made it is on record before it is answered.
     /// </summary>
-    private static Results<Ok<PreferenceLink>, Problem> MakeAsync(
-        PreferenceLinkRequest request, HttpContext context, SubscriberIds subscribers, KeyRing keys, PublicUrl publicUrl, TimeProvider clock)
+    private static async Task<Results<Ok<PreferenceLink>, Problem>> MakeAsync(
+        PreferenceLinkRequest request, HttpContext context, SubscriberIds subscribers, KeyRing keys, PublicUrl publicUrl, AuditTrail audit,
+        TimeProvider clock, CancellationToken cancellation)
     {
         var errors = new InputErrors();
         var address = errors.RequireAddress("address", request.Address);
@@ -68,7 +69,9 @@ public static class PreferencesApi
             return new Problem(ProblemType.PurposeNotPermitted);
         }
 
-        var token = PreferenceToken.For(subscribers.Of(address), clock.GetUtcNow());
+        var subscriber = subscribers.Of(address);
+        await audit.WriteAsync(context.Actor(), new AuditEntry(AuditAction.PreferenceLinkMade) { SubscriberId = subscriber.Value }, cancellation);
+        var token = PreferenceToken.For(subscriber, clock.GetUtcNow());
         return TypedResults.Ok(new PreferenceLink(publicUrl.Link($"/preferences/{token.Sign(keys)}"), token.ExpiresAt));
     }
 }

@@ -14,6 +14,7 @@ public static class AuditAction
     public const string SubscriberLookedUp = "subscriber-looked-up";
     public const string HistoryRead = "history-read";
     public const string SubscriberExported = "subscriber-exported";
+    public const string PreferenceLinkMade = "preference-link-made";
     public const string SubscriberErased = "subscriber-erased";
     public const string SubscriberRectified = "subscriber-rectified";
     public const string ImportStarted = "import-started";

@@ -1,6 +1,5 @@
 using System.ComponentModel.DataAnnotations;
 using System.Net;
-using System.Text;
 using ConsentLedger.Choices;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
@@ -140,14 +139,11 @@ public static class SignUpsApi
             return errors.ToProblem();
         }
 
-        await store.ReceiveAsync(signUp, IdOf(context.Features.Get<IdempotentRequest>(), keys), CancellationToken.None);
+        // A request that is sent again is the same sign-up.
+        await store.ReceiveAsync(signUp, EventId.Of(keys.EventIdKey, "signup", context.Features.Get<IdempotentRequest>())?.Value, CancellationToken.None);
         worker.Wake();
         return TypedResults.Accepted((string?)null, new SignUpAccepted());
     }
-
-    /// <summary>A request that is sent again is the same sign-up.</summary>
-    private static Guid? IdOf(IdempotentRequest? request, KeyRing keys) => request is null ? null : EventId.Of(
-        keys.EventIdKey, request.FirstSeenAt, Encoding.UTF8.GetBytes($"signup {request.KeyId} {request.Key}")).Value;
 
     private static SignUpInput ReadInput(SignUpRequest request)
     {

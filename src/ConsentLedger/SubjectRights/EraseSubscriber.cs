@@ -48,7 +48,12 @@ public static class EraseSubscriber
     /// <param name="Because">What stands in the way: <c>legal-hold</c>.</param>
     /// <param name="Reason">Why the hold was placed.</param>
     /// <param name="Until">When they go.</param>
-    public sealed record KeptRecords(string What, string Because, string Reason, string Until);
+    public sealed record KeptRecords(string What, string Because, string Reason, string Until)
+    {
+        internal static IReadOnlyList<KeptRecords> Of(ErasureOutcome outcome) => outcome.Hold is { } hold
+            ? [new KeptRecords("Everything recorded about this subscriber", "legal-hold", hold, "They are erased when the hold is lifted (UK GDPR Art 17(3)).")]
+            : [];
+    }
 
     /// <summary>It is done when this answers, or held; see <see cref="Erasure"/> for what a crash leaves.</summary>
     private static async Task<Results<Ok<EraseAnswer>, Problem>> HandleAsync(
@@ -73,12 +78,6 @@ public static class EraseSubscriber
         }
 
         var outcome = await erasure.EraseAsync(subscribers.Of(address!), reason, context.Actor(), cancellation);
-        return TypedResults.Ok(new EraseAnswer(
-            outcome.Subscriber,
-            outcome.EventsErased,
-            Suppressed: true,
-            outcome.Hold is { } hold
-                ? [new KeptRecords("Everything recorded about this subscriber", "legal-hold", hold, "They are erased when the hold is lifted (UK GDPR Art 17(3)).")]
-                : []));
+        return TypedResults.Ok(new EraseAnswer(outcome.Subscriber, outcome.EventsErased, Suppressed: true, KeptRecords.Of(outcome)));
     }
 }

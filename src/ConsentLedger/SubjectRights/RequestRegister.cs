@@ -5,6 +5,7 @@ using ConsentLedger.Database;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
 using ConsentLedger.Mail;
+using ConsentLedger.Pages;
 using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
 using Dapper;
@@ -18,6 +19,10 @@ namespace ConsentLedger.SubjectRights;
 /// a copy the mail that takes the person to it.
 /// They are there together or not at all, so a step that was cut off can be taken again.
 /// </summary>
+/// <remarks>
+/// An objection and a restriction are in force from the moment they are entered: nobody who has objected is written to while
+/// the month runs. A restriction that is refused is lifted.
+/// </remarks>
 public sealed class RequestRegister(
     NpgsqlDataSource database, LedgerStore ledger, SubscriberIds subscribers, CopyMails copies, MailOutbox outbox, Sealer sealer, KeyRing keys,
     AuditTrail audit, TimeProvider clock)
@@ -28,24 +33,35 @@ public sealed class RequestRegister(
         """;
 
     private const string FindSql = $"select {Columns} from rights_request request where request_id = @id";
-    private const string LockSql = $"{FindSql} for update";
     private const string Table = "rights_request";
     private const string StepTable = "rights_request_step";
 
-    /// <summary>Enters a request. Durable when this returns.</summary>
+    // Beside the lock of a person, which is a number alone.
+    private const int StepLock = 0x5251_5354;
+
+    /// <summary>Enters a request, and puts it in force if it is an objection or a restriction. Durable when this returns.</summary>
+    /// <param name="by">Who enters it.</param>
+    /// <param name="id">Its id, if whoever enters it may be told nothing and do so again; one that is there already is left as it is.</param>
+    /// <param name="kind">What is asked for.</param>
+    /// <param name="address">By whom.</param>
+    /// <param name="receivedAt">When it came.</param>
+    /// <param name="channel">How it came.</param>
+    /// <param name="note">What they said.</param>
+    /// <param name="cancellation">Gives up; nothing of it is kept then.</param>
     public async Task<Entry> ReceiveAsync(
-        Actor by, RequestKind kind, Address address, DateTimeOffset receivedAt, string? channel, string? note, CancellationToken cancellation)
+        Actor by, Guid? id, RequestKind kind, Address address, DateTimeOffset receivedAt, string? channel, string? note, CancellationToken cancellation)
     {
         const string Sql = """
             insert into rights_request (subscriber_id, request_id, kind, person, received_at, due_at)
             values (@subscriber, @id, @kind::request_kind, @person, @received, @due)
+            on conflict do nothing
             """;
         var now = Instant.Of(clock.GetUtcNow());
-        var request = new RightsRequest { SubscriberId = subscribers.Of(address), Id = Guid.CreateVersion7(now), Kind = kind, ReceivedAt = receivedAt };
+        var request = new RightsRequest { SubscriberId = subscribers.Of(address), Id = id ?? Guid.CreateVersion7(now), Kind = kind, ReceivedAt = receivedAt };
         var person = new Person(address.Given, channel);
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        await connection.ExecuteAsync(new CommandDefinition(
+        var entered = await connection.ExecuteAsync(new CommandDefinition(
             Sql,
             new
             {
@@ -57,6 +73,12 @@ public sealed class RequestRegister(
                 due = request.DueAt(now)?.UtcDateTime,
             },
             cancellationToken: cancellation));
+        if (entered == 0)
+        {
+            return (await FindAsync(connection, request.Id, cancellation))!;
+        }
+
+        await EnforceAsync(connection, request, address, now, cancellation);
         await RecordAsync(connection, request, RequestStep.Received, by, note, now, cancellation);
         var history = await ReadHistoryAsync(connection, [request.Id], cancellation);
         await transaction.CommitAsync(cancellation);
@@ -67,7 +89,7 @@ public sealed class RequestRegister(
     public async Task<Entry?> FindAsync(Guid id, CancellationToken cancellation)
     {
         await using var connection = await database.OpenConnectionAsync(cancellation);
-        return await FindAsync(connection, FindSql, id, cancellation);
+        return await FindAsync(connection, id, cancellation);
     }
 
     /// <summary>Requests, the one due first first; those that have no date, and those that are closed, after them.</summary>
@@ -77,7 +99,8 @@ public sealed class RequestRegister(
     /// <param name="cancellation">Gives up.</param>
     public async Task<IReadOnlyList<Entry>> ListAsync(Filter filter, Place after, int limit, CancellationToken cancellation)
     {
-        // A clock that stands still moves the date along with the time.
+        // A clock that stands still moves the date along with the time: which are due is asked of that date, and the order is
+        // that of the dates that stand still, or a page would begin before the last one ended.
         const string Sql = $"""
             select {Columns}
             from (
@@ -89,8 +112,8 @@ public sealed class RequestRegister(
                 and (@kind::text is null or kind = @kind::request_kind)
                 and (@dueFrom::timestamptz is null or due >= @dueFrom)
                 and (@dueBefore::timestamptz is null or due < @dueBefore)
-                and (coalesce(due, @never), request_id) > (@afterDue, @afterId)
-            order by coalesce(due, @never), request_id
+                and (case when closed_at is null then coalesce(due_at, @never) else @never end, request_id) > (@afterDue, @afterId)
+            order by case when closed_at is null then coalesce(due_at, @never) else @never end, request_id
             limit @limit
             """;
         await using var connection = await database.OpenConnectionAsync(cancellation);
@@ -115,18 +138,13 @@ public sealed class RequestRegister(
 
     /// <summary>
     /// Takes a step, and returns how the request stands then, or why the step can't be taken; null for a request that is
-    /// not there. Steps of one request take turns. One that has been taken already changes nothing.
+    /// not there. Steps of one request take turns, with all that they do. One that has been taken already changes nothing.
     /// </summary>
     /// <param name="by">Who takes it.</param>
     /// <param name="id">Of which request.</param>
-    /// <param name="step">Which step.</param>
-    /// <param name="take">What it comes to.</param>
-    /// <param name="note">Why, in words.</param>
-    /// <param name="language">The language of the mail by which a copy is sent.</param>
+    /// <param name="step">Which step, and what it comes to.</param>
     /// <param name="cancellation">Gives up; nothing of the step is kept then.</param>
-    public async Task<(Entry? Entry, Problem? Problem)> TakeAsync(
-        Actor by, Guid id, RequestStep step, Func<RightsRequest, DateTimeOffset, RequestMove> take, string? note, string language,
-        CancellationToken cancellation)
+    public async Task<(Entry? Entry, Problem? Problem)> TakeAsync(Actor by, Guid id, Step step, CancellationToken cancellation)
     {
         const string Sql = """
             update rights_request
@@ -136,26 +154,47 @@ public sealed class RequestRegister(
             """;
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        if (await FindAsync(connection, LockSql, id, cancellation) is not { } entry)
+
+        // The row itself stays free: an erasure, which a step may do, takes the address out of it.
+        await connection.ExecuteAsync(new CommandDefinition(
+            "select pg_advisory_xact_lock(@StepLock, hashtext(@id::text))", new { StepLock, id }, commandTimeout: 0, cancellationToken: cancellation));
+        if (await FindAsync(connection, id, cancellation) is not { } entry)
         {
             return (null, null);
         }
 
         var now = Instant.Of(clock.GetUtcNow());
-        var move = take(entry.Request, now);
+        if (step.At is { } said && (said > now || said < entry.Request.ReceivedAt || entry.History.Any(taken => said < taken.At && taken.Step is RequestStep.Paused or RequestStep.Resumed)))
+        {
+            return (entry, Problem.Invalid("at", "This is ahead of now, or before the request came or its clock last stopped or went on."));
+        }
+
+        var move = step.Take(entry.Request, step.At ?? now);
         if (move is not { Request: { } request, IsNew: true })
         {
             return (entry, move.Why is { } why ? new Problem(ProblemType.RequestTransition, why) : null);
         }
 
-        if (step == RequestStep.Completed)
+        if (step.Do is not null && await step.Do(entry, cancellation) is { } problem)
         {
-            if (request.Delivered == RequestDelivery.Mail && await copies.SendAsync(connection, entry, language, now, cancellation) is { } hindrance)
+            return (entry, problem);
+        }
+
+        if (step.Kind == RequestStep.Completed)
+        {
+            if (request.Delivered == RequestDelivery.Mail && await copies.SendAsync(connection, entry, step.Language, now, cancellation) is { } hindrance)
             {
                 return (entry, new Problem(ProblemType.CannotBeMailed, hindrance));
             }
 
-            await DoAsync(connection, entry, now, cancellation);
+            if (entry.Address is { } given)
+            {
+                await EnforceAsync(connection, request, Address.Parse(given, CultureInfo.InvariantCulture), now, cancellation);
+            }
+        }
+        else if (step.Kind == RequestStep.Refused)
+        {
+            await LiftAsync(connection, request, now, cancellation);
         }
 
         await connection.ExecuteAsync(new CommandDefinition(
@@ -174,45 +213,67 @@ public sealed class RequestRegister(
                 id,
             },
             cancellationToken: cancellation));
-        await RecordAsync(connection, request, step, by, note, now, cancellation);
-        var history = await ReadHistoryAsync(connection, [id], cancellation);
+        await RecordAsync(connection, request, step.Kind, by, step.Note, step.At ?? now, cancellation);
+
+        // Read anew: an erasure has taken the address and the words.
+        var taken = await FindAsync(connection, id, cancellation);
         await transaction.CommitAsync(cancellation);
         outbox.Wake();
-        return (entry with { Request = request, History = history[id] }, null);
+        return (taken, null);
     }
 
     /// <summary>
-    /// What completing a request does by itself: an objection and a restriction take effect from the moment at which they
-    /// came. The event's id is made from the request's, so there is one however often this is tried.
+    /// Puts an objection or a restriction in force, from the moment at which it came. The event's id is made from the
+    /// request's, so there is one however often this is done.
     /// </summary>
-    private async Task DoAsync(NpgsqlConnection connection, Entry entry, DateTimeOffset now, CancellationToken cancellation)
+    private async Task EnforceAsync(NpgsqlConnection connection, RightsRequest request, Address address, DateTimeOffset now, CancellationToken cancellation)
     {
-        EventKind? kind = entry.Request.Kind switch
-        {
-            RequestKind.Objection => EventKind.Objected,
-            RequestKind.Restriction => EventKind.Restricted,
-            _ => null,
-        };
-        if (kind is null)
+        if (FacetOf(request) is not { } kind)
         {
             return;
         }
 
-        var request = entry.Request;
-        var @event = new ConsentEvent
-        {
-            SubscriberId = request.SubscriberId,
-            Id = EventId.Of(keys.EventIdKey, request.ReceivedAt, Encoding.ASCII.GetBytes($"request {request.Id:D}")),
-            Purpose = kind.Value.Facet()!.Value,
-            Kind = kind.Value,
-            Source = SourceKind.Admin,
-            OccurredAt = request.ReceivedAt,
-            RecordedAt = now,
-            Evidence = Evidence.Of(new Dictionary<string, object?> { ["request"] = request.Id.ToString("D") }, null, null, null),
-        };
-        var address = entry.Address is { } text ? Address.Parse(text, CultureInfo.InvariantCulture) : null;
-        await ledger.AppendAsync(connection, @event, address, cancellation);
+        // A no that an erasure left stands for every purpose, and not as an objection: this is one, however early it came.
+        var standing = (await ledger.ReadStatesAsync(request.SubscriberId, cancellation)).FirstOrDefault(state => state.Purpose == kind.Facet());
+        var occurredAt = standing.Kind == EventKind.Revoked && standing.Since >= request.ReceivedAt ? standing.Since.AddMicroseconds(1) : request.ReceivedAt;
+        await ledger.AppendAsync(connection, EventOf(request, kind, EventIdOf(request), occurredAt, now), address, cancellation);
     }
+
+    /// <summary>Lifts a restriction that was refused, unless another one stands.</summary>
+    private async Task LiftAsync(NpgsqlConnection connection, RightsRequest request, DateTimeOffset now, CancellationToken cancellation)
+    {
+        if (request.Kind != RequestKind.Restriction
+            || (await ledger.ReadStatesAsync(request.SubscriberId, cancellation)).All(state => state.EventId != EventIdOf(request)))
+        {
+            return;
+        }
+
+        var id = EventId.Of(keys.EventIdKey, request.ReceivedAt, Encoding.ASCII.GetBytes($"request {request.Id:D} refused"));
+        var at = now > request.ReceivedAt ? now : request.ReceivedAt.AddMicroseconds(1);
+        await ledger.AppendAsync(connection, EventOf(request, EventKind.Unrestricted, id, at, now), address: null, cancellation);
+    }
+
+    private static EventKind? FacetOf(RightsRequest request) => request.Kind switch
+    {
+        RequestKind.Objection => EventKind.Objected,
+        RequestKind.Restriction => EventKind.Restricted,
+        _ => null,
+    };
+
+    private EventId EventIdOf(RightsRequest request) =>
+        EventId.Of(keys.EventIdKey, request.ReceivedAt, Encoding.ASCII.GetBytes($"request {request.Id:D}"));
+
+    private static ConsentEvent EventOf(RightsRequest request, EventKind kind, EventId id, DateTimeOffset occurredAt, DateTimeOffset now) => new()
+    {
+        SubscriberId = request.SubscriberId,
+        Id = id,
+        Purpose = kind.Facet()!.Value,
+        Kind = kind,
+        Source = SourceKind.Admin,
+        OccurredAt = occurredAt,
+        RecordedAt = now,
+        Evidence = Evidence.Of(new Dictionary<string, object?> { ["request"] = request.Id.ToString("D") }, null, null, null),
+    };
 
     private async Task RecordAsync(
         NpgsqlConnection connection, RightsRequest request, RequestStep step, Actor by, string? note, DateTimeOffset now, CancellationToken cancellation)
@@ -254,9 +315,9 @@ public sealed class RequestRegister(
             cancellation);
     }
 
-    private async Task<Entry?> FindAsync(NpgsqlConnection connection, string sql, Guid id, CancellationToken cancellation)
+    private async Task<Entry?> FindAsync(NpgsqlConnection connection, Guid id, CancellationToken cancellation)
     {
-        var row = await connection.QuerySingleOrDefaultAsync<Row>(new CommandDefinition(sql, new { id }, cancellationToken: cancellation));
+        var row = await connection.QuerySingleOrDefaultAsync<Row>(new CommandDefinition(FindSql, new { id }, cancellationToken: cancellation));
         return row is null ? null : ToEntry(row, (await ReadHistoryAsync(connection, [id], cancellation))[id]);
     }
 
@@ -320,6 +381,25 @@ public sealed class RequestRegister(
     /// <param name="Note">Why, in words.</param>
     public sealed record Taken(RequestStep Step, DateTimeOffset At, ActorKind Actor, Guid? KeyId, string? Name, string? Note);
 
+    /// <summary>A step to take.</summary>
+    /// <param name="Kind">Which.</param>
+    /// <param name="Take">What it comes to, should it be taken at a time.</param>
+    /// <param name="Note">Why, in words.</param>
+    public sealed record Step(RequestStep Kind, Func<RightsRequest, DateTimeOffset, RequestMove> Take, string? Note)
+    {
+        /// <summary>When it was taken, if that is noted later; null for now.</summary>
+        public DateTimeOffset? At { get; init; }
+
+        /// <summary>The language of the mail by which a copy is sent.</summary>
+        public string Language { get; init; } = PageTexts.DefaultLanguage;
+
+        /// <summary>
+        /// What is done before it is noted, durable by itself: a crash in between leaves it done and the step to be taken again.
+        /// A problem leaves the request as it was.
+        /// </summary>
+        public Func<Entry, CancellationToken, Task<Problem?>>? Do { get; init; }
+    }
+
     /// <summary>Which requests to list; null for any.</summary>
     /// <param name="Status">How far they are.</param>
     /// <param name="Kind">What for.</param>
@@ -337,6 +417,10 @@ public sealed class RequestRegister(
 
         /// <summary>Before the first.</summary>
         public static readonly Place Start = new(DateTimeOffset.UnixEpoch, Guid.Empty);
+
+        /// <summary>Of a request: by the date that stands still while its clock does.</summary>
+        public static Place Of(RightsRequest request) =>
+            new((request.IsOpen ? (request with { PausedAt = null }).DueAt(request.ReceivedAt) : null) ?? Never, request.Id);
     }
 
     /// <summary>What is sealed of a request.</summary>

@@ -3,7 +3,6 @@ using System.Text.Json.Serialization;
 using ConsentLedger.Database;
 using ConsentLedger.Http;
 using ConsentLedger.Ledger;
-using ConsentLedger.Pages;
 using ConsentLedger.PersonalData;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
@@ -18,7 +17,7 @@ namespace ConsentLedger.SubjectRights;
 public static class RequestsApi
 {
     private const int MaxChannel = 100;
-    private const int MaxReason = 2000;
+    internal const int MaxReason = 2000;
 
     /// <summary>Adds what it needs.</summary>
     public static IServiceCollection AddRequests(this IServiceCollection services) => services
@@ -49,40 +48,40 @@ public static class RequestsApi
             .WithExample(answer: Example)
             .WithName("GetRequest").WithSummary("Shows a request and what was done about it");
         requests.MapPost("/{id:guid}/acknowledge", AcknowledgeAsync)
-            .TakesStep()
+            .TakesDatedStep()
             .WithName("AcknowledgeRequest").WithSummary("Notes that the person was told that it has come: of a complaint, within 30 days");
         requests.MapPost("/{id:guid}/pause", PauseAsync)
-            .TakesStep()
+            .TakesDatedStep()
             .WithName("PauseRequest").WithSummary("Stops the clock until the person has shown who they are, or said what they mean");
         requests.MapPost("/{id:guid}/resume", ResumeAsync)
-            .TakesStep()
+            .TakesDatedStep()
             .WithName("ResumeRequest").WithSummary("Lets the clock go on");
         requests.MapPost("/{id:guid}/extend", ExtendAsync)
             .Takes()
             .WithExample(new RequestExtension { Months = 2, Reason = "Four systems have to be searched." }, Example)
             .WithName("ExtendRequest").WithSummary("Puts the answer off by up to two months; the person is told in the first");
-        requests.MapPost("/{id:guid}/complete", CompleteAsync)
-            .Takes()
-            .Refuses(ProblemType.CannotBeMailed)
-            .WithExample(new RequestCompletion { Reason = "The copy was handed over at the desk.", Delivered = RequestDelivery.ByHand }, Example)
-            .WithName("CompleteRequest").WithSummary("Does what was asked, or notes that it was done: sends a copy, erases, carries over to a new address, objects, restricts");
+        requests.MapComplete();
         requests.MapPost("/{id:guid}/refuse", RefuseAsync)
             .TakesStep()
             .WithName("RefuseRequest").WithSummary("Notes that it was refused, and why");
     }
 
+    private static RouteHandlerBuilder TakesDatedStep(this RouteHandlerBuilder route) => route
+        .Takes()
+        .WithExample(new DatedStep { Reason = "A copy of the passport was asked for on the telephone.", At = ExampleTime.AddHours(2) }, Example);
+
     private static RouteHandlerBuilder TakesStep(this RouteHandlerBuilder route) => route
         .Takes()
-        .WithExample(new StepReason { Reason = "A copy of the passport was asked for on the telephone." }, Example);
+        .WithExample(new StepReason { Reason = "The third within a week (Article 12(5)); the person was told, and of the right to complain." }, Example);
 
-    private static RouteHandlerBuilder Takes(this RouteHandlerBuilder route) => route
+    internal static RouteHandlerBuilder Takes(this RouteHandlerBuilder route) => route
         .RequireScope(Scope.RightsWrite)
         .AcceptsIdempotencyKey()
         .Refuses(ProblemType.Validation, ProblemType.PurposeNotPermitted, ProblemType.NotFound, ProblemType.RequestTransition);
 
-    private static readonly DateTimeOffset ExampleTime = new(2026, 11, 20, 9, 30, 0, TimeSpan.Zero);
+    internal static readonly DateTimeOffset ExampleTime = new(2026, 11, 20, 9, 30, 0, TimeSpan.Zero);
 
-    private static readonly RequestView Example = new(
+    internal static readonly RequestView Example = new(
         Guid.Parse("019aa0ef-8f00-7c3e-9a41-5d0f6b2c8e17"), RequestKind.Access, RequestStatus.Open,
         SubscriberId.Parse("5b1d7c3e-2f0a-4c7d-8e69-1a2b3c4d5e6f", null), "ada@example.org", "letter", ExampleTime,
         new DateTimeOffset(2026, 12, 20, 9, 30, 0, TimeSpan.Zero), false, null, null, 0, new DateTimeOffset(2026, 12, 20, 9, 30, 0, TimeSpan.Zero), null, null,
@@ -118,33 +117,21 @@ public static class RequestsApi
     public sealed record StepReason
     {
         /// <summary>
-        /// What was asked of the person, done, or told to them; at most 2,000 characters, kept sealed. To pause and to
-        /// refuse it is required.
+        /// What was told to the person; at most 2,000 characters, kept sealed. Required.
         /// </summary>
         [MaxLength(MaxReason)]
         public string? Reason { get; init; }
     }
 
-    /// <summary>What was done.</summary>
-    public sealed record RequestCompletion
+    /// <summary>What was done about a request, and when.</summary>
+    public sealed record DatedStep
     {
-        /// <summary>What was done by hand, or told to the person; at most 2,000 characters, kept sealed.</summary>
+        /// <summary>What was asked of the person, done, or told to them; at most 2,000 characters, kept sealed. To pause it is required.</summary>
         [MaxLength(MaxReason)]
         public string? Reason { get; init; }
 
-        /// <summary>Of a rectification: the address that the person's choices are carried over to; left out, something else was put right by hand.</summary>
-        [MaxLength(Subscribers.Address.MaxLength)]
-        public string? NewAddress { get; init; }
-
-        /// <summary>
-        /// Of a request for a copy (access, portability): <c>mail</c>, and the person is sent a link to it, or <c>by-hand</c>,
-        /// if they have it already. By mail if left out.
-        /// </summary>
-        public RequestDelivery? Delivered { get; init; }
-
-        /// <summary>The language of that mail, <c>en</c> or <c>cy</c>; English if left out.</summary>
-        [MaxLength(8)]
-        public string? Language { get; init; }
+        /// <summary>When it was, if it is noted later: not before the request came, nor before its clock last stopped or went on. Now by default.</summary>
+        public DateTimeOffset? At { get; init; }
     }
 
     /// <summary>An answer put off.</summary>
@@ -176,10 +163,12 @@ public static class RequestsApi
     /// <param name="ClosedAt">When it was completed or refused.</param>
     /// <param name="Delivered">Of a request for a copy that was completed: how the copy came to the person.</param>
     /// <param name="History">What was done about it, in that order.</param>
+    /// <param name="Outcome">In the answer to completing an erasure or a rectification: what came of it.</param>
     public sealed record RequestView(
         Guid Id, RequestKind Kind, RequestStatus Status, SubscriberId SubscriberId, string? Address, string? Channel, DateTimeOffset ReceivedAt,
         DateTimeOffset? DueAt, bool Overdue, DateTimeOffset? AcknowledgedAt, DateTimeOffset? PausedAt, int ExtendedMonths,
-        DateTimeOffset? ExtensionNoticeDueAt, DateTimeOffset? ClosedAt, RequestDelivery? Delivered, IReadOnlyList<RequestStepView> History)
+        DateTimeOffset? ExtensionNoticeDueAt, DateTimeOffset? ClosedAt, RequestDelivery? Delivered, IReadOnlyList<RequestStepView> History,
+        CompleteRequest.RequestOutcome? Outcome = null)
     {
         internal static RequestView Of(RequestRegister.Entry entry, DateTimeOffset now)
         {
@@ -234,9 +223,10 @@ public static class RequestsApi
     }
 
     private static async Task<Results<Created<RequestView>, Problem>> ReceiveAsync(
-        ReceivedRequest request, HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation)
+        ReceivedRequest request, HttpContext context, RequestRegister register, KeyRing keys, TimeProvider clock, CancellationToken cancellation)
     {
-        var now = Instant.Of(clock.GetUtcNow());
+        var idempotent = context.Features.Get<IdempotentRequest>();
+        var now = Instant.Of(idempotent?.FirstSeenAt ?? clock.GetUtcNow());
         var errors = new InputErrors();
         var kind = errors.Require("kind", request.Kind);
         var address = errors.RequireAddress("address", request.Address);
@@ -258,7 +248,8 @@ public static class RequestsApi
         }
 
         var entry = await register.ReceiveAsync(
-            context.Actor(), kind!.Value, address!, request.ReceivedAt is { } received ? Instant.Of(received) : now, channel, note, cancellation);
+            context.Actor(), EventId.Of(keys.EventIdKey, "request", idempotent)?.Value, kind!.Value, address!,
+            request.ReceivedAt is { } received ? Instant.Of(received) : now, channel, note, cancellation);
         return TypedResults.Created($"/v1/requests/{entry.Request.Id:D}", RequestView.Of(entry, now));
     }
 
@@ -328,8 +319,8 @@ public static class RequestsApi
             wanted,
             asked == RequestsAsked.DueSoon ? now : null,
             before < soonest ? before : soonest);
-        var rest = (await register.ListAsync(filter, after, limit + 1, cancellation)).Select(entry => RequestView.Of(entry, now));
-        return TypedResults.Ok(Paging.PageOf(rest, limit, WriteCursor));
+        var page = Paging.PageOf(await register.ListAsync(filter, after, limit + 1, cancellation), limit, WriteCursor);
+        return TypedResults.Ok(new Page<RequestView>([.. page.Items.Select(entry => RequestView.Of(entry, now))], page.NextCursor));
 
         void AddUnless(bool valid, string path, string error)
         {
@@ -359,16 +350,16 @@ public static class RequestsApi
     }
 
     private static Task<Results<Ok<RequestView>, Problem>> AcknowledgeAsync(
-        Guid id, HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation, StepReason? body = null) =>
-        TakeAsync(id, RequestStep.Acknowledged, (request, now) => request.Acknowledge(now), body?.Reason, false, context, register, clock, cancellation);
+        Guid id, HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation, DatedStep? body = null) =>
+        TakeAsync(id, new(RequestStep.Acknowledged, (request, at) => request.Acknowledge(at), body?.Reason) { At = body?.At }, false, context, register, clock, cancellation);
 
     private static Task<Results<Ok<RequestView>, Problem>> PauseAsync(
-        Guid id, HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation, StepReason? body = null) =>
-        TakeAsync(id, RequestStep.Paused, (request, now) => request.Pause(now), body?.Reason, true, context, register, clock, cancellation);
+        Guid id, HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation, DatedStep? body = null) =>
+        TakeAsync(id, new(RequestStep.Paused, (request, at) => request.Pause(at), body?.Reason) { At = body?.At }, true, context, register, clock, cancellation);
 
     private static Task<Results<Ok<RequestView>, Problem>> ResumeAsync(
-        Guid id, HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation, StepReason? body = null) =>
-        TakeAsync(id, RequestStep.Resumed, (request, now) => request.Resume(now), body?.Reason, false, context, register, clock, cancellation);
+        Guid id, HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation, DatedStep? body = null) =>
+        TakeAsync(id, new(RequestStep.Resumed, (request, at) => request.Resume(at), body?.Reason) { At = body?.At }, false, context, register, clock, cancellation);
 
     private static async Task<Results<Ok<RequestView>, Problem>> ExtendAsync(
         Guid id, RequestExtension body, HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation)
@@ -376,69 +367,19 @@ public static class RequestsApi
         var months = body.Months ?? RequestClock.MostMonthsMore;
         return months is < 1 or > RequestClock.MostMonthsMore
             ? Problem.Invalid("months", $"This is 1 to {RequestClock.MostMonthsMore}.")
-            : await TakeAsync(id, RequestStep.Extended, (request, now) => request.Extend(months, now), body.Reason, true, context, register, clock, cancellation);
-    }
-
-    /// <summary>
-    /// Does what was asked, then closes the request. An erasure and a rectification are durable by themselves before that:
-    /// a crash in between leaves them done and the request open, and completing it again finds nothing left to do. The mail
-    /// with the link to a copy and the completion are there together or not at all, so there is one.
-    /// </summary>
-    private static async Task<Results<Ok<RequestView>, Problem>> CompleteAsync(
-        Guid id, HttpContext context, RequestRegister register, Erasure erasure, Rectification rectification, TimeProvider clock,
-        CancellationToken cancellation, RequestCompletion? body = null)
-    {
-        Address? next = null;
-        if (body?.NewAddress is { } newAddress && !Address.TryParse(newAddress, out next, out var problem))
-        {
-            return Problem.Invalid("newAddress", problem);
-        }
-
-        var language = body?.Language ?? PageTexts.DefaultLanguage;
-        if (!PageTexts.All.ContainsKey(language))
-        {
-            return Problem.Invalid("language", $"This is one of: {string.Join(", ", PageTexts.All.Keys.Order(StringComparer.Ordinal))}.");
-        }
-
-        if (context.Caller().MayUse(PurposeKey.All)
-            && await register.FindAsync(id, cancellation) is { } entry && entry.Request.Complete(RequestDelivery.Mail, clock.GetUtcNow()).IsNew)
-        {
-            if (body?.Delivered is not null && !entry.Request.AsksForCopy)
-            {
-                return Problem.Invalid("delivered", "This is for requests for a copy: access and portability.");
-            }
-
-            if (entry.Request.Kind == RequestKind.Erasure)
-            {
-                await erasure.EraseAsync(entry.Request.SubscriberId, $"Request {id:D}", context.Actor(), cancellation);
-            }
-            else if (entry.Request.Kind == RequestKind.Rectification && next is not null && entry.Address is { } given)
-            {
-                var old = Address.Parse(given, provider: null);
-                if (old.Equals(next) || old.Kind != next.Kind)
-                {
-                    return Problem.Invalid("newAddress", "This is the same address, or another kind of address.");
-                }
-
-                await rectification.RectifyAsync(old, next, context.Actor(), cancellation);
-            }
-        }
-
-        return await TakeAsync(
-            id, RequestStep.Completed, (request, now) => request.Complete(body?.Delivered ?? RequestDelivery.Mail, now), body?.Reason, false, context, register, clock,
-            cancellation, language);
+            : await TakeAsync(id, new(RequestStep.Extended, (request, now) => request.Extend(months, now), body.Reason), true, context, register, clock, cancellation);
     }
 
     private static Task<Results<Ok<RequestView>, Problem>> RefuseAsync(
         Guid id, HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation, StepReason? body = null) =>
-        TakeAsync(id, RequestStep.Refused, (request, now) => request.Refuse(now), body?.Reason, true, context, register, clock, cancellation);
+        TakeAsync(id, new(RequestStep.Refused, (request, now) => request.Refuse(now), body?.Reason), true, context, register, clock, cancellation);
 
-    private static async Task<Results<Ok<RequestView>, Problem>> TakeAsync(
-        Guid id, RequestStep step, Func<RightsRequest, DateTimeOffset, RequestMove> take, string? reason, bool needsReason,
-        HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation, string language = PageTexts.DefaultLanguage)
+    /// <summary>Takes a step, once it is known that it says all it has to, and that the caller may.</summary>
+    internal static async Task<Results<Ok<RequestView>, Problem>> TakeAsync(
+        Guid id, RequestRegister.Step step, bool needsReason, HttpContext context, RequestRegister register, TimeProvider clock, CancellationToken cancellation)
     {
         var errors = new InputErrors();
-        var note = errors.AcceptText("reason", reason, MaxReason, lines: true);
+        var note = errors.AcceptText("reason", step.Note, MaxReason, lines: true);
         if (needsReason && string.IsNullOrWhiteSpace(note))
         {
             errors.Add("reason", "This is required.");
@@ -454,14 +395,18 @@ public static class RequestsApi
             return new Problem(ProblemType.PurposeNotPermitted);
         }
 
-        var (entry, problem) = await register.TakeAsync(context.Actor(), id, step, take, note, language, cancellation);
+        var at = step.At is { } time ? Instant.Of(time) : (DateTimeOffset?)null;
+        var (entry, problem) = await register.TakeAsync(context.Actor(), id, step with { Note = note, At = at }, cancellation);
         return entry is null ? Problem.NotFound()
             : problem is not null ? problem
             : TypedResults.Ok(RequestView.Of(entry, clock.GetUtcNow()));
     }
 
-    private static string WriteCursor(RequestView last) =>
-        TimeCursor.Write(last.ClosedAt is null && last.DueAt is { } due ? due : RequestRegister.Place.Never, last.Id);
+    private static string WriteCursor(RequestRegister.Entry last)
+    {
+        var place = RequestRegister.Place.Of(last.Request);
+        return TimeCursor.Write(place.Due, place.Id);
+    }
 
     private static bool TryReadCursor(string cursor, out RequestRegister.Place place)
     {

@@ -76,6 +76,7 @@ public sealed record RightsRequest
         Status == RequestStatus.Paused ? RequestMove.Unchanged(this)
         : !IsOpen ? RequestMove.Refused(WhyClosed)
         : Kind == RequestKind.Complaint ? RequestMove.Refused("The clock of a complaint does not stop: it is acknowledged within 30 days, whatever is still open.")
+        : Kind == RequestKind.Objection ? RequestMove.Refused("An objection waits for nothing: it has been in force since it was entered here.")
         : RequestMove.To(this with { Status = RequestStatus.Paused, PausedAt = now });
 
     /// <summary>What was asked has been answered, and the clock goes on.</summary>
@@ -93,9 +94,13 @@ public sealed record RightsRequest
         : now > ExtensionNoticeDueAt(now) ? RequestMove.Refused("The person has to be told of an extension within the first month, and that has passed.")
         : RequestMove.To(this with { ExtendedMonths = months });
 
-    /// <summary>It was done. <paramref name="delivery"/> is how, where a copy was asked for.</summary>
+    /// <summary>
+    /// It was done. <paramref name="delivery"/> is how, where a copy was asked for. One that the mail did not bring can be handed
+    /// over after all.
+    /// </summary>
     public RequestMove Complete(RequestDelivery delivery, DateTimeOffset now) =>
-        Status == RequestStatus.Completed ? RequestMove.Unchanged(this)
+        Status == RequestStatus.Completed && Delivered == RequestDelivery.Mail && delivery == RequestDelivery.ByHand ? RequestMove.To(this with { Delivered = delivery })
+        : Status == RequestStatus.Completed ? RequestMove.Unchanged(this)
         : Status == RequestStatus.Refused ? RequestMove.Refused("It was refused. If it is to be done after all, receive it again.")
         : Status == RequestStatus.Paused ? RequestMove.Refused("The clock is stopped: what was asked of the person has not been answered. Resume it first.")
         : RequestMove.To(this with { Status = RequestStatus.Completed, ClosedAt = now, Delivered = AsksForCopy ? delivery : null });

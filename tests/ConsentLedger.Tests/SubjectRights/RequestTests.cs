@@ -1,6 +1,8 @@
 using System.Net;
 using System.Text.Json.Nodes;
 using ConsentLedger.Tests.Hosting;
+using ConsentLedger.Tests.PersonalData;
+using ConsentLedger.Tests.Retention;
 
 namespace ConsentLedger.Tests.SubjectRights;
 
@@ -123,7 +125,7 @@ public sealed class RequestTests(TestDatabase databases)
     }
 
     [Fact]
-    public async Task Completing_an_objection_or_a_restriction_makes_it_so_from_when_it_came_and_once()
+    public async Task An_objection_and_a_restriction_are_in_force_once_they_are_entered_and_once()
     {
         await using var service = await TestService.StartAsync(databases);
         await service.PurposeAsync();
@@ -131,7 +133,10 @@ public sealed class RequestTests(TestDatabase databases)
         await service.EventAsync("ben@museum.example", occurredAt: TestService.Start.AddDays(-1));
         var objection = await ReceiveAsync(service, "objection");
         var restriction = await ReceiveAsync(service, "restriction", "ben@museum.example");
+        (await service.ReasonAsync(Ada)).ShouldBe("objected");
+        (await service.ReasonAsync("ben@museum.example")).ShouldBe("restricted");
         await StepAsync(service, objection, "refuse", "No").ReadProblemAsync(HttpStatusCode.Conflict, "request-transition");
+        await StepAsync(service, objection, "pause", "Who are you?").ReadProblemAsync(HttpStatusCode.Conflict, "request-transition");
         service.Clock.Advance(TimeSpan.FromHours(2));
 
         // However many press the button at once.
@@ -146,6 +151,138 @@ public sealed class RequestTests(TestDatabase databases)
         objected.Count.ShouldBe(1);
         objected[0]!.Text("occurredAt").ShouldBe("2026-11-22T09:30:00Z");
         objected[0]!["evidence"]!.Text("request").ShouldBe(objection);
+    }
+
+    [Fact]
+    public async Task A_restriction_that_is_refused_is_lifted_unless_another_stands()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Ada, occurredAt: TestService.Start.AddDays(-1));
+        var (first, second) = (await ReceiveAsync(service, "restriction"), "");
+        service.Clock.Advance(TimeSpan.FromMinutes(1));
+        second = await ReceiveAsync(service, "restriction");
+        service.Clock.Advance(TimeSpan.FromMinutes(1));
+
+        await StepAsync(service, first, "refuse", "There is no ground for it (Article 18(1)).").ReadAsync();
+        (await service.ReasonAsync(Ada)).ShouldBe("restricted");
+        await StepAsync(service, second, "refuse", "There is no ground for it (Article 18(1)).").ReadAsync();
+
+        (await service.ReasonAsync(Ada)).ShouldBe("given");
+    }
+
+    [Fact]
+    public async Task An_objection_that_came_before_an_erasure_and_is_entered_after_it_is_one()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Ada, occurredAt: TestService.Start.AddDays(-1));
+        await service.EraseAsync(Ada);
+        (await service.ReasonAsync(Ada)).ShouldBe("revoked");
+        var body = Body("objection");
+        body["receivedAt"] = "2026-11-20T09:30:00Z";
+
+        await service.PostAsync("/v1/requests", body).ReadAsync(HttpStatusCode.Created);
+
+        (await service.ReasonAsync(Ada)).ShouldBe("objected");
+    }
+
+    [Fact]
+    public async Task A_pause_and_its_end_can_be_noted_later_and_in_their_order()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        var id = await ReceiveAsync(service);
+        service.Clock.Advance(TimeSpan.FromDays(5));
+        await AtAsync("pause", TestService.Start.AddDays(-1)).ReadErrorAsync("at");
+        await AtAsync("pause", TestService.Start.AddDays(6)).ReadErrorAsync("at");
+        await AtAsync("pause", TestService.Start.AddDays(1)).ReadAsync();
+        await AtAsync("resume", TestService.Start.AddHours(23)).ReadErrorAsync("at");
+
+        var resumed = await AtAsync("resume", TestService.Start.AddDays(3)).ReadAsync();
+
+        resumed.Text("dueAt").ShouldBe("2026-12-24T09:30:00Z");
+        resumed["history"]!.AsArray().Select(step => step!.Text("at")).ShouldBe(["2026-11-22T09:30:00Z", "2026-11-23T09:30:00Z", "2026-11-25T09:30:00Z"]);
+        await AtAsync("pause", TestService.Start.AddDays(2)).ReadErrorAsync("at");
+
+        Task<HttpResponseMessage> AtAsync(string step, DateTimeOffset at) =>
+            service.PostAsync($"/v1/requests/{id}/{step}", new JsonObject { ["reason"] = "A copy of the passport", ["at"] = at.UtcDateTime.ToString("O") });
+    }
+
+    [Fact]
+    public async Task Nothing_is_erased_by_a_completion_that_is_wrong_or_that_the_key_may_not()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Ada, occurredAt: TestService.Start.AddDays(-1));
+        var id = await ReceiveAsync(service, "erasure");
+
+        await StepAsync(service, id, "complete", new string('x', 2001)).ReadErrorAsync("reason");
+        await service.PostAsync($"/v1/requests/{id}/complete", new JsonObject { ["delivered"] = "by-hand" }).ReadErrorAsync("delivered");
+        var key = await service.CreateKeyAsync(["rights:write"]);
+        var refused = await service.PostAsync($"/v1/requests/{id}/complete", new JsonObject(), key).ReadProblemAsync(HttpStatusCode.Forbidden, "insufficient-scope");
+
+        refused.Text("scope").ShouldBe("subscribers:erase");
+        (await service.ReasonAsync(Ada)).ShouldBe("given");
+        (await service.CountAsync("erasure")).ShouldBe(0);
+        (await service.GetAsync($"/v1/requests/{id}").ReadAsync()).Text("status").ShouldBe("open");
+    }
+
+    [Fact]
+    public async Task Completing_an_erasure_and_refusing_it_at_once_comes_to_one_of_the_two()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Ada, occurredAt: TestService.Start.AddDays(-1));
+        var id = await ReceiveAsync(service, "erasure");
+        await using var gate = await Gate.CloseAsync(service, "suppression", "insert");
+        var complete = StepAsync(service, id, "complete");
+        await gate.ReachedAsync();
+
+        var refuse = StepAsync(service, id, "refuse", "The third within a week (Article 12(5)).");
+        await Task.Delay(200, TestContext.Current.CancellationToken);
+        refuse.IsCompleted.ShouldBeFalse("It waits for what is being done.");
+        await gate.OpenAsync();
+
+        (await complete.ReadAsync()).Text("status").ShouldBe("completed");
+        await refuse.ReadProblemAsync(HttpStatusCode.Conflict, "request-transition");
+    }
+
+    [Fact]
+    public async Task Completing_says_what_a_legal_hold_keeps_and_what_a_new_address_said_no_to()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        var subscriber = (await service.EventAsync(Ada, occurredAt: TestService.Start.AddDays(-1))).Text("subscriberId");
+        await service.EventAsync("ben@museum.example", occurredAt: TestService.Start.AddDays(-1));
+        await service.EventAsync("ben@archive.example", "withdrawn", occurredAt: TestService.Start.AddDays(-2));
+        await service.PutAsync($"/v1/subscribers/{subscriber}/hold", new JsonObject { ["reason"] = "A claim is pending" }).ReadAsync();
+
+        var erased = await StepAsync(service, await ReceiveAsync(service, "erasure"), "complete").ReadAsync();
+        erased["outcome"]!["kept"]![0]!.Text("reason").ShouldBe("A claim is pending");
+
+        var moved = await MoveAsync("ben@museum.example").ReadAsync();
+        moved["outcome"]!["heldBack"]![0]!.GetValue<string>().ShouldBe("newsletter");
+        (await MoveAsync("nobody@museum.example").ReadProblemAsync(HttpStatusCode.Conflict, "request-transition")).Text("detail").ShouldContain("Nothing is known");
+
+        async Task<HttpResponseMessage> MoveAsync(string address) =>
+            await service.PostAsync($"/v1/requests/{await ReceiveAsync(service, "rectification", address)}/complete", new JsonObject { ["newAddress"] = "ben@archive.example" });
+    }
+
+    [Fact]
+    public async Task A_request_that_is_sent_again_after_a_crash_is_one_request_with_one_clock()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await SendAsync().ReadAsync(HttpStatusCode.Created);
+        await service.SqlAsync("update idempotency set status = null, answer = null");
+        service.Clock.Advance(TimeSpan.FromMinutes(2));
+
+        var answer = await SendAsync().ReadAsync(HttpStatusCode.Created);
+
+        answer.Text("receivedAt").ShouldBe("2026-11-22T09:30:00Z");
+        (await service.CountAsync("rights_request")).ShouldBe(1);
+        (await service.CountAsync("rights_request_step")).ShouldBe(1);
+
+        Task<HttpResponseMessage> SendAsync() => service.PostAsync("/v1/requests", Body(), headers: ("Idempotency-Key", "\"request-7\""));
     }
 
     [Fact]
@@ -217,6 +354,8 @@ public sealed class RequestTests(TestDatabase databases)
         }
 
         await StepAsync(service, ids[3], "complete", "Sent").ReadAsync();
+        await StepAsync(service, ids[2], "pause", "Who are you?").ReadAsync();
+        await StepAsync(service, ids[2], "resume").ReadAsync();
 
         (await ListAsync(service, "")).ShouldBe([ids[1], ids[2], ids[0], ids[3]]);
         (await ListAsync(service, "status=overdue")).ShouldBe([ids[1]]);
@@ -225,8 +364,11 @@ public sealed class RequestTests(TestDatabase databases)
         (await ListAsync(service, "status=open&dueBefore=2026-11-26T00:00:00Z")).ShouldBe([ids[1], ids[2]]);
         var listed = new List<string>();
         string? cursor = null;
+        await StepAsync(service, ids[0], "pause", "Who are you?").ReadAsync();
         do
         {
+            // The date of what is paused moves meanwhile, and its place stays.
+            service.Clock.Advance(TimeSpan.FromMinutes(1));
             var page = await service.GetAsync($"/v1/requests?limit=1{(cursor is null ? "" : $"&cursor={cursor}")}").ReadAsync();
             listed.AddRange(page["items"]!.AsArray().Select(item => item!.Text("id")));
             cursor = page["nextCursor"]?.GetValue<string>();
@@ -241,19 +383,30 @@ public sealed class RequestTests(TestDatabase databases)
         await using var service = await TestService.StartAsync(databases);
         await service.PurposeAsync();
         await service.EventAsync(Ada, occurredAt: TestService.Start.AddDays(-1));
-        var id = await ReceiveAsync(service, "objection");
-        foreach (var table in new[] { "rights_request_step", "audit_entry", "outbox" })
+        foreach (var table in new[] { "rights_request", "rights_request_step", "audit_entry", "outbox" })
         {
-            await service.SqlAsync($"alter table {table} add constraint {table}_full check (false) not valid");
-            (await StepAsync(service, id, "complete")).StatusCode.ShouldBe(HttpStatusCode.InternalServerError);
-            await service.SqlAsync($"alter table {table} drop constraint {table}_full");
-
+            await FailAsync(table, () => service.PostAsync("/v1/requests", Body("restriction")));
             (await service.ReasonAsync(Ada)).ShouldBe("given", table);
-            (await service.SqlAsync("select status::text from rights_request")).ShouldBe("open");
+            (await service.CountAsync("rights_request")).ShouldBe(0, table);
         }
 
-        await StepAsync(service, id, "complete").ReadAsync();
-        (await service.ReasonAsync(Ada)).ShouldBe("objected");
+        var id = await ReceiveAsync(service, "restriction");
+        foreach (var table in new[] { "rights_request_step", "audit_entry", "outbox" })
+        {
+            await FailAsync(table, () => StepAsync(service, id, "refuse", "There is no ground for it (Article 18(1))."));
+            (await service.ReasonAsync(Ada)).ShouldBe("restricted", table);
+            (await service.SqlAsync("select status::text from rights_request")).ShouldBe("open", table);
+        }
+
+        await StepAsync(service, id, "refuse", "There is no ground for it (Article 18(1)).").ReadAsync();
+        (await service.ReasonAsync(Ada)).ShouldBe("given");
+
+        async Task FailAsync(string table, Func<Task<HttpResponseMessage>> step)
+        {
+            await service.SqlAsync($"alter table {table} add constraint {table}_full check (false) not valid");
+            (await step()).StatusCode.ShouldBe(HttpStatusCode.InternalServerError);
+            await service.SqlAsync($"alter table {table} drop constraint {table}_full");
+        }
     }
 
     private static JsonObject Body(string kind = "access", string address = Ada) => new() { ["kind"] = kind, ["address"] = address };
