@@ -246,6 +246,13 @@ create table journal_queue (
 comment on table journal_queue is 'Written with every event that forbids, until it is in the journal outside the database: seconds at most.';
 grant delete, insert, select, update (kind) on journal_queue to consentledger_service;
 
+create table journal_waiting (
+    purpose_key text not null,
+    constraint journal_waiting_pk PRIMARY KEY (purpose_key)
+);
+comment on table journal_waiting is 'Purposes that the journal speaks of and that are not known. Once one is made, the journal is read again for what it says of it.';
+grant delete, insert, select on journal_waiting to consentledger_service;
+
 create table legal_hold (
     subscriber_id uuid not null,
     reason bytea not null,

@@ -55,7 +55,7 @@ internal sealed class Confirmations(
     {
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        var row = await SignUpStore.LockAsync(connection, link, cancellation);
+        var row = await LockAsync(connection, link, cancellation);
         var status = StatusOf(row, link);
         if (status != LinkStatus.Open)
         {
@@ -63,8 +63,7 @@ internal sealed class Confirmations(
         }
 
         var signUp = store.Open(row!);
-        await SignUpStore.LockAsync(connection, row!.Subscriber, subscribers.Of(signUp.Recipient), cancellation);
-        var states = await ledger.ReadStatesAsync(row.Subscriber, cancellation);
+        var states = await ledger.ReadStatesAsync(row!.Subscriber, cancellation);
         var offers = await offered.AsChosenAsync(signUp.Choices, cancellation);
         if (WasCancelled(states, offers, row.ReceivedAt))
         {
@@ -107,14 +106,13 @@ internal sealed class Confirmations(
     {
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
-        if (await SignUpStore.LockAsync(connection, link, cancellation) is not { } row || StatusOf(row, link) != LinkStatus.Expired)
+        if (await LockAsync(connection, link, cancellation) is not { } row || StatusOf(row, link) != LinkStatus.Expired)
         {
             return;
         }
 
         var signUp = store.Open(row);
         var recipient = subscribers.Of(signUp.Recipient);
-        await SignUpStore.LockAsync(connection, row.Subscriber, recipient, cancellation);
         var states = await ledger.ReadStatesAsync(row.Subscriber, cancellation);
         var offers = await offered.AsChosenAsync(signUp.Choices, cancellation);
         if (!WasCancelled(states, offers, row.ReceivedAt) && await mails.MayWriteAsync(connection, recipient, cancellation))
@@ -123,6 +121,22 @@ internal sealed class Confirmations(
             await transaction.CommitAsync(cancellation);
             mails.Wake();
         }
+    }
+
+    /// <summary>
+    /// The row a link names, and nobody else decides about it or about whom it is from here on. First the people and then the
+    /// row, as an erasure does.
+    /// </summary>
+    private async Task<SignUpRow?> LockAsync(NpgsqlConnection connection, ConfirmToken link, CancellationToken cancellation)
+    {
+        if (await SignUpStore.FindAsync(connection, link, cancellation) is not { } row)
+        {
+            return null;
+        }
+
+        var recipient = row.Details is null ? row.Subscriber : subscribers.Of(store.Open(row).Recipient);
+        await SignUpStore.LockAsync(connection, row.Subscriber, recipient, cancellation);
+        return await SignUpStore.LockAsync(connection, link, cancellation);
     }
 
     private LinkStatus StatusOf(SignUpRow? row, ConfirmToken link) => row?.Status switch

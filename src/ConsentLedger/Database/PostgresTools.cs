@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text;
 using Npgsql;
 
 namespace ConsentLedger.Database;
@@ -25,15 +26,17 @@ public sealed class PostgresTools
         await using var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(connectionString) { Pooling = false }.ConnectionString);
         await connection.OpenAsync(cancellation);
         var server = connection.PostgreSqlVersion.Major;
+        var found = new List<(int Major, string Folder)>();
         foreach (var folder in PostgresBinaries.FoldersOnThisMachine().Where(HasAll))
         {
-            if (await MajorOfAsync(folder, cancellation) >= server)
+            if (await MajorOfAsync(folder, cancellation) is var major && major >= server)
             {
-                return new PostgresTools(folder, new NpgsqlConnectionStringBuilder(connectionString));
+                found.Add((major, folder));
             }
         }
 
-        throw new StartupException(
+        // The server's own, or the nearest: the newer they are, the more they may say that it does not know.
+        return found.Count > 0 ? new PostgresTools(found.MinBy(tools => tools.Major).Folder, new NpgsqlConnectionStringBuilder(connectionString)) : throw new StartupException(
             $"pg_dump, pg_restore and psql of PostgreSQL {server} or newer are not on this machine. Install PostgreSQL's client programs.");
     }
 
@@ -60,40 +63,52 @@ public sealed class PostgresTools
     /// Puts what a file has in the place of the ledger's schema, in one transaction: a crash, or a file that is damaged,
     /// leaves the database as it was.
     /// </summary>
+    /// <remarks>
+    /// psql is told to commit, and only once everything was read from the file and written to it. Were it left to psql, which
+    /// commits at the end of its input, half a ledger would be kept when this process is killed: its end is one.
+    /// </remarks>
     /// <exception cref="StartupException">It could not be restored; the message says why.</exception>
     public async Task RestoreAsync(string file, CancellationToken cancellation)
     {
         using var reader = Start("pg_restore", ["--file=-", file], connect: false);
         reader.StandardInput.Close();
-        using var writer = Start(
-            "psql", ["--no-password", "--no-psqlrc", "--quiet", "--single-transaction", "--set=ON_ERROR_STOP=1", "--file=-"], connect: true);
+        using var writer = Start("psql", ["--no-password", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--file=-"], connect: true);
         var answers = writer.StandardOutput.ReadToEndAsync(cancellation);
+        var (from, to) = (reader.StandardOutput.BaseStream, writer.StandardInput.BaseStream);
         try
         {
-            await writer.StandardInput.WriteLineAsync($"drop schema if exists {LedgerDatabase.Schema} cascade;".AsMemory(), cancellation);
-            await writer.StandardInput.FlushAsync(cancellation);
-            await reader.StandardOutput.BaseStream.CopyToAsync(writer.StandardInput.BaseStream, cancellation);
-            if (await ExitCodeAsync(reader, cancellation) != 0)
-            {
-                // The transaction commits at the end of its input, so there must be no end to it.
-                writer.Kill();
-            }
-
+            await to.WriteAsync(Encoding.ASCII.GetBytes($"begin;\ndrop schema if exists {LedgerDatabase.Schema} cascade;\n"), cancellation);
+            await to.WriteAsync(await ReadBeginningAsync(from, cancellation), cancellation);
+            await from.CopyToAsync(to, cancellation);
+            await EndAsync(reader, "pg_restore", cancellation);
+            await to.WriteAsync("\ncommit;\n"u8.ToArray(), cancellation);
             writer.StandardInput.Close();
         }
         catch (IOException)
         {
-            // psql has stopped, and says why.
+            // psql has stopped, and says why below; nobody reads what pg_restore still has to say.
+            reader.Kill();
         }
         catch
         {
+            reader.Kill();
             writer.Kill();
             throw;
         }
 
-        await EndAsync(reader, "pg_restore", cancellation);
         await EndAsync(writer, "psql", cancellation);
         await answers;
+    }
+
+    /// <summary>
+    /// The first lines, without a setting that programs newer than the server write there and the server does not know; older
+    /// programs do not write it.
+    /// </summary>
+    private static async Task<ReadOnlyMemory<byte>> ReadBeginningAsync(Stream script, CancellationToken cancellation)
+    {
+        var beginning = new byte[4096];
+        var length = await script.ReadAtLeastAsync(beginning, beginning.Length, throwOnEndOfStream: false, cancellation);
+        return Encoding.Latin1.GetBytes(Encoding.Latin1.GetString(beginning, 0, length).Replace("SET transaction_timeout = 0;\n", string.Empty, StringComparison.Ordinal));
     }
 
     /// <summary>The check value of the master key that a file was made under; null if the file has none.</summary>

@@ -63,16 +63,16 @@ public static class History
 
         var caller = context.Caller();
         await audit.WriteAsync(context.Actor(), new AuditEntry(AuditAction.HistoryRead) { SubscriberId = subscriber.Value }, cancellation);
-        var all = (await purposes.ListAsync(cancellation)).ToDictionary(purpose => purpose.Id);
-        var keys = all.Values.Where(purpose => caller.MayUse(purpose.Key)).ToDictionary(purpose => purpose.Id, purpose => purpose.Key);
-        var events = await ledger.ReadHistoryAsync(subscriber, caller.Purposes is null ? null : [.. keys.Keys], after, limit + 1, cancellation);
+        var keys = await purposes.KeysAsync(cancellation);
+        IReadOnlyList<PurposeId>? mayUse = caller.Purposes is null ? null : [.. keys.All.Where(caller.MayUse).Select(key => keys.Find(key)!.Value)];
+        var events = await ledger.ReadHistoryAsync(subscriber, mayUse, after, limit + 1, cancellation);
         var notices = await purposes.FindNoticesAsync(
             events.Where(@event => @event.NoticeVersion is not null).Select(@event => (@event.Purpose, @event.NoticeVersion!.Value)), cancellation);
         var views = events.Select(@event => (
             Event: @event,
             View: EventView.Of(
                 @event,
-                @event.Purpose.IsFacet ? PurposeKey.All : all[@event.Purpose].Key,
+                keys.Of(@event.Purpose),
                 @event.NoticeVersion is { } version ? notices.GetValueOrDefault((@event.Purpose, version)) : null)));
         var page = Paging.PageOf(views, limit, item => TimeCursor.Write(item.Event.OccurredAt, item.Event.Id.Value));
         return TypedResults.Ok(new Page<EventView>([.. page.Items.Select(item => item.View)], page.NextCursor));

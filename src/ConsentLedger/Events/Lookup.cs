@@ -58,13 +58,13 @@ public static class Lookup
 
         var now = clock.GetUtcNow();
         var caller = context.Caller();
-        var keys = (await purposes.ListAsync(cancellation)).ToDictionary(purpose => purpose.Id, purpose => purpose.Key);
+        var keys = await purposes.KeysAsync(cancellation);
         var facets = SubscriberState.Of(states);
         return TypedResults.Ok(new SubscriberView(
             subscriber,
             given?.Given,
-            [.. states.Where(state => !state.Purpose.IsFacet && caller.MayUse(keys[state.Purpose]))
-                .Select(state => StateView.Of(state, keys[state.Purpose], now))
+            [.. states.Where(state => !state.Purpose.IsFacet && caller.MayUse(keys.Of(state.Purpose)))
+                .Select(state => StateView.Of(state, keys.Of(state.Purpose), now))
                 .OrderBy(state => state.Purpose, StringComparer.Ordinal)],
             facets.HasObjected, facets.IsSuppressed, facets.IsRestricted, held));
     }

@@ -87,7 +87,7 @@ internal sealed class FeedbackIntake(LedgerDatabase database, LedgerStore ledger
             Kind = EventKind.Suppressed,
             Source = SourceKind.Feedback,
             OccurredAt = occurredAt,
-            Evidence = EvidenceOf(provider, kind, report),
+            Evidence = EvidenceOf(provider, kind, report, address),
         };
         if (EventRules.Check(draft, now).FirstOrDefault() is { } fault)
         {
@@ -164,15 +164,15 @@ internal sealed class FeedbackIntake(LedgerDatabase database, LedgerStore ledger
 
     private static byte[] Content(params string[] parts) => Encoding.UTF8.GetBytes("feedback\n" + string.Join('\n', parts));
 
-    private static Evidence? EvidenceOf(string provider, FeedbackKind kind, Report report)
+    private static Evidence? EvidenceOf(string provider, FeedbackKind kind, Report report, Address address)
     {
         var details = new Dictionary<string, object?> { ["provider"] = provider, ["feedback"] = Label<FeedbackKind>.Of(kind) };
-        if (Plain(report.Id) is { } id)
+        if (Plain(report.Id, address) is { } id)
         {
             details.Add("id", id);
         }
 
-        if (Plain(report.Detail) is { } detail)
+        if (Plain(report.Detail, address) is { } detail)
         {
             details.Add("detail", detail);
         }
@@ -180,12 +180,17 @@ internal sealed class FeedbackIntake(LedgerDatabase database, LedgerStore ledger
         return Evidence.Of(details);
     }
 
-    /// <summary>What a stranger's mail server wrote, as one short line.</summary>
-    private static string? Plain(string? text)
+    /// <summary>What a stranger's mail server wrote, as one short line, without the address that it likes to repeat.</summary>
+    private static string? Plain(string? text, Address address)
     {
         if (string.IsNullOrWhiteSpace(text))
         {
             return null;
+        }
+
+        foreach (var form in new[] { address.Given, address.Normalised[(address.Normalised.IndexOf(':', StringComparison.Ordinal) + 1)..] })
+        {
+            text = text.Replace(form, "(the address)", StringComparison.OrdinalIgnoreCase);
         }
 
         var plain = new StringBuilder(text.Length);

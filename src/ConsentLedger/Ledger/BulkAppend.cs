@@ -217,7 +217,7 @@ public sealed class BulkAppend : IAsyncDisposable
     /// <summary>
     /// Only subscribers that some row permits, and that some row or their state refuses, are looked at one by one; that
     /// is few in most lists, and never more than a batch. A request may hide a refusal, so it counts as one here.
-    /// Of those who were erased every row is looked at.
+    /// Of those who were erased, or whose erasure has begun, every row is looked at.
     /// </summary>
     private async Task<List<long>> FindHeldBackAsync(Guid after, Guid until, CancellationToken cancellation)
     {
@@ -233,16 +233,16 @@ public sealed class BulkAppend : IAsyncDisposable
                             select from consent_state state
                             where state.subscriber_id = staged.subscriber_id
                                 and state.kind in ('requested', 'refused', 'withdrawn', 'revoked', 'objected')))
-                    or not bool_or(kind in ('given', 'renewed', 'permitted'))
-                        and exists (
-                            select from consent_state erased
-                            where erased.subscriber_id = staged.subscriber_id and erased.purpose_id = 0 and erased.kind = 'revoked')
+                    or exists (select from erasure where erasure.subscriber_id = staged.subscriber_id)
             )
             select subscriber_id, 0::bigint as line, purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id
             from contested join consent_event using (subscriber_id)
             union all
             select subscriber_id, 0, purpose_id, kind::text, basis::text, occurred_at, null, event_id
             from contested join suppression using (subscriber_id)
+            union all
+            select subscriber_id, 0, 0, 'revoked', null, requested_at, null, erasure_id
+            from contested join erasure using (subscriber_id)
             union all
             select subscriber_id, line, purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id
             from contested join staged using (subscriber_id)

@@ -40,7 +40,7 @@ public static class Resubscription
             }
         }
 
-        ConsentState? erasure = history.Where(state => state is { Purpose.Value: 0, Kind: EventKind.Revoked }).Cast<ConsentState?>().FirstOrDefault();
+        ConsentState? erasure = history.Where(state => state is { Purpose.Value: 0, Kind: EventKind.Revoked }).Cast<ConsentState?>().MaxBy(state => state!.Value.Since);
         foreach (var (line, state) in rows)
         {
             if (state.Since <= erasure?.Since)

@@ -2,7 +2,6 @@ using System.Text;
 using ConsentLedger.Choices;
 using ConsentLedger.Database;
 using ConsentLedger.Ledger;
-using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
 using Dapper;
@@ -26,8 +25,9 @@ namespace ConsentLedger.PersonalData;
 /// the erasure is completed. A crash before leaves it open, and <see cref="FinishOpenAsync"/> goes on with it.</item>
 /// <item>It is answered.</item>
 /// </list>
-/// Under a legal hold the third step waits until the hold is lifted. Events that were recorded later than five minutes
-/// after the erasure was asked for stay: the person has come back by then, and clocks differ by less.
+/// Under a legal hold the third step waits until the hold is lifted. Where something that asks or permits was recorded later than
+/// five minutes after the erasure was asked for, the person has come back by then, since clocks differ by less, and what was
+/// recorded after that stays. A refusal, a bounce or a complaint alone brings nobody back.
 /// </remarks>
 public sealed class Erasure(
     LedgerDatabase database, LedgerStore ledger, ErasureJournal journal, IEnumerable<IPersonalRecords> records, AuditTrail audit, Sealer sealer,
@@ -136,7 +136,7 @@ public sealed class Erasure(
             },
             cancellation);
 
-        var entry = new JournalEntry(null, subscriber, PurposeId.Objection, id, now);
+        var entry = new JournalEntry(null, subscriber, JournalEntry.Everything, id, now);
         var written = await journal.WriteAsync([entry], applied: false, cancellation);
         try
         {
@@ -219,6 +219,23 @@ public sealed class Erasure(
     /// <param name="cancellation">Leaves it to the next one.</param>
     public async Task<ErasureOutcome> FinishAsync(SubscriberId subscriber, Guid? asked, CancellationToken cancellation)
     {
+        // The worker that looks into sign-ups has a row before it locks the person, and this the other way about.
+        const int Attempts = 3;
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return await TryFinishAsync(subscriber, asked, cancellation);
+            }
+            catch (PostgresException deadlock) when (deadlock.SqlState == PostgresErrorCodes.DeadlockDetected && attempt < Attempts)
+            {
+                // The transaction is rolled back and has left nothing.
+            }
+        }
+    }
+
+    private async Task<ErasureOutcome> TryFinishAsync(SubscriberId subscriber, Guid? asked, CancellationToken cancellation)
+    {
         await using var connection = await database.Purge.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
 
@@ -244,12 +261,21 @@ public sealed class Erasure(
             return new ErasureOutcome(subscriber, 0, LegalHold.OpenReason(hold, subscriber, sealer));
         }
 
+        var until = (erasure.RequestedAt + EventRules.ClockTolerance).UtcDateTime;
+        var cameBack = await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
+            """
+            select exists (
+                select from consent_event
+                where subscriber_id = @Value and recorded_at > @until and kind in ('requested', 'given', 'renewed', 'permitted'))
+            """,
+            new { subscriber.Value, until },
+            cancellationToken: cancellation));
         var parameters = new
         {
             id = subscriber.Value,
             erasure.ErasureId,
             now = Instant.Of(clock.GetUtcNow()).UtcDateTime,
-            until = (erasure.RequestedAt + EventRules.ClockTolerance).UtcDateTime,
+            until = cameBack ? until : DateTime.SpecifyKind(DateTime.MaxValue, DateTimeKind.Utc),
         };
         await ExecuteAsync(KeepSuppressions);
         var erased = await connection.ExecuteScalarAsync<long>(new CommandDefinition(DeleteEvents, parameters, cancellationToken: cancellation));

@@ -54,8 +54,29 @@ public sealed class ErasureJournal : IDisposable
         .Where(id => id != Guid.Empty)
         .Order()];
 
-    /// <summary>This process's own; null until it has written a line.</summary>
+    /// <summary>How long a journal is, in bytes; 0 for one that is not there.</summary>
+    public long LengthOf(Guid journal) => new FileInfo(PathOf(journal)) is { Exists: true } found ? found.Length : 0;
+
+    /// <summary>This process's own; null until it has opened one.</summary>
     public Guid? Own { get; private set; }
+
+    /// <summary>How long the process's own journal was when it was opened: what others had written into it.</summary>
+    public long TakenOverAt { get; private set; }
+
+    /// <summary>Opens the process's own journal, as the first line does: one that no other process has, or a new one.</summary>
+    /// <exception cref="IOException">It can't be opened.</exception>
+    public async Task OpenAsync(CancellationToken cancellation)
+    {
+        await writing.WaitAsync(cancellation);
+        try
+        {
+            file ??= await Task.Run(OpenOwn, CancellationToken.None);
+        }
+        finally
+        {
+            writing.Release();
+        }
+    }
 
     /// <summary>Up to where, in bytes, everything in the process's own journal is in the database too.</summary>
     public long AppliedUntil
@@ -144,7 +165,8 @@ public sealed class ErasureJournal : IDisposable
         using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
         if (place > stream.Length)
         {
-            // Somebody put an older copy of the journal there. All of it is read again, which changes nothing that is known.
+            // Somebody put an older copy of the journal there, of which the keeper warns. All of it is read again, which
+            // changes nothing that is known.
             place = 0;
         }
 
@@ -204,6 +226,7 @@ public sealed class ErasureJournal : IDisposable
             CutTornEnd(opened);
             DurableFile.FlushFolder(folder);
             Own = journal;
+            TakenOverAt = opened.Length;
             return opened;
         }
 
@@ -224,20 +247,31 @@ public sealed class ErasureJournal : IDisposable
 /// <summary>One line of the <see cref="ErasureJournal"/>.</summary>
 /// <param name="Kind">The kind of an event that forbids; null for an erasure.</param>
 /// <param name="Subscriber">Whose.</param>
-/// <param name="Purpose">For which purpose; of an erasure it means nothing.</param>
+/// <param name="Purpose">For which purpose, by its key, which outlives a restore as its number may not; for a facet its number behind a star. Of an erasure it means nothing.</param>
 /// <param name="EventId">The event, or the erasure.</param>
 /// <param name="At">When it happened.</param>
-public sealed record JournalEntry(EventKind? Kind, SubscriberId Subscriber, PurposeId Purpose, Guid EventId, DateTimeOffset At)
+public sealed record JournalEntry(EventKind? Kind, SubscriberId Subscriber, string Purpose, Guid EventId, DateTimeOffset At)
 {
+    /// <summary>What stands for all purposes, in an erasure.</summary>
+    public const string Everything = "*0";
+
     private const string Erasure = "erased";
     private const int SumLength = 8;
+
+    /// <summary>How a line names a purpose or a facet.</summary>
+    public static string NameOf(PurposeId purpose, PurposeKeys keys) =>
+        purpose.IsFacet ? string.Create(CultureInfo.InvariantCulture, $"*{purpose.Value}") : keys.Of(purpose);
+
+    /// <summary>The purpose or facet that the line names; null while there is no such purpose.</summary>
+    public PurposeId? PurposeIn(PurposeKeys keys) =>
+        Purpose[0] == '*' ? new PurposeId(int.Parse(Purpose.AsSpan(1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture)) : keys.Find(Purpose);
 
     /// <summary>The line, with its end.</summary>
     public string ToLine()
     {
         var text = string.Create(
             CultureInfo.InvariantCulture,
-            $"{(Kind is { } kind ? Label<EventKind>.Of(kind) : Erasure)} {Subscriber.Value:N} {Purpose.Value} {EventId:N} {Instant.Format(At)}");
+            $"{(Kind is { } kind ? Label<EventKind>.Of(kind) : Erasure)} {Subscriber.Value:N} {Purpose} {EventId:N} {Instant.Format(At)}");
         return $"{text} {Sum(text)}\n";
     }
 
@@ -248,7 +282,7 @@ public sealed record JournalEntry(EventKind? Kind, SubscriberId Subscriber, Purp
         if (line.Length <= SumLength + 1 || Sum(line[..^(SumLength + 1)]) != line[^SumLength..]
             || line.Split(' ') is not [var kind, var subscriber, var purpose, var id, var at, _]
             || !Guid.TryParseExact(subscriber, "N", out var holder) || !Guid.TryParseExact(id, "N", out var eventId)
-            || !int.TryParse(purpose, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number)
+            || !(PurposeKey.TryParse(purpose, null, out _) || purpose is "*0" or "*-1" or "*-2")
             || !Instant.TryParse(at, out var time))
         {
             return false;
@@ -265,7 +299,7 @@ public sealed record JournalEntry(EventKind? Kind, SubscriberId Subscriber, Purp
             forbids = known;
         }
 
-        entry = new JournalEntry(forbids, new SubscriberId(holder), new PurposeId(number), eventId, time);
+        entry = new JournalEntry(forbids, new SubscriberId(holder), purpose, eventId, time);
         return true;
     }
 

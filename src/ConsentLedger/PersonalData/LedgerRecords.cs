@@ -63,7 +63,7 @@ internal sealed class StateRecords(PurposeCatalogue purposes, TimeProvider clock
         while (await reader.ReadAsync(cancellation))
         {
             var state = LedgerStore.ReadState(reader);
-            yield return StateView.Of(state, keys[state.Purpose], now);
+            yield return StateView.Of(state, keys.Of(state.Purpose), now);
         }
     }
 }
@@ -94,7 +94,7 @@ internal sealed class EventRecords(LedgerStore ledger, PurposeCatalogue purposes
         await foreach (var @event in ledger.ReadAllAsync(connection, subscriber, cancellation))
         {
             var notice = @event.NoticeVersion is { } version ? notices.GetValueOrDefault((@event.Purpose, version)) : null;
-            yield return EventView.Of(@event, keys[@event.Purpose], notice);
+            yield return EventView.Of(@event, keys.Of(@event.Purpose), notice);
         }
     }
 }
@@ -121,7 +121,7 @@ internal sealed class SuppressionRecords(PurposeCatalogue purposes) : IPersonalR
         await foreach (var row in connection.QueryUnbufferedAsync<Row>(Sql, new { subscriber.Value }).WithCancellation(cancellation))
         {
             yield return new SuppressionRecord(
-                keys[new PurposeId(row.PurposeId)], Label<EventKind>.Parse(row.Kind), row.OccurredAt, row.KeptAt, new EventId(row.EventId));
+                keys.Of(new PurposeId(row.PurposeId)), Label<EventKind>.Parse(row.Kind), row.OccurredAt, row.KeptAt, new EventId(row.EventId));
         }
     }
 
@@ -185,7 +185,7 @@ internal sealed class PurgeRecords(PurposeCatalogue purposes) : IPersonalRecords
         await foreach (var row in connection.QueryUnbufferedAsync<Row>(Sql, new { subscriber.Value }).WithCancellation(cancellation))
         {
             yield return new DeletionRecord(
-                row.Rule, row.PurposeId is { } id ? keys[new PurposeId(id)] : null,
+                row.Rule, row.PurposeId is { } id ? keys.Of(new PurposeId(id)) : null,
                 row.Kind is { } kind ? Label<EventKind>.Parse(kind) : null, row.OccurredAt, row.PurgedAt);
         }
     }

@@ -65,16 +65,7 @@ public sealed class PurposeCatalogue : IAsyncDisposable
     }
 
     /// <summary>What each purpose is called by, and <c>*</c> for the facets that stand for all.</summary>
-    public async Task<IReadOnlyDictionary<PurposeId, string>> KeysAsync(CancellationToken cancellation)
-    {
-        var keys = (await ListAsync(cancellation)).ToDictionary(purpose => purpose.Id, purpose => purpose.Key);
-        foreach (var facet in new[] { PurposeId.Objection, PurposeId.Suppression, PurposeId.Restriction })
-        {
-            keys.Add(facet, PurposeKey.All);
-        }
-
-        return keys;
-    }
+    public async Task<PurposeKeys> KeysAsync(CancellationToken cancellation) => new(await ListAsync(cancellation));
 
     /// <summary>These versions of these purposes' notices, in full.</summary>
     public async Task<IReadOnlyDictionary<(PurposeId Purpose, int Version), Notice>> FindNoticesAsync(

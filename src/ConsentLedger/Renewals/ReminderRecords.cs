@@ -23,7 +23,7 @@ internal sealed class ReminderRecords(PurposeCatalogue purposes) : IPersonalReco
         var keys = await purposes.KeysAsync(cancellation);
         await foreach (var row in connection.QueryUnbufferedAsync<Row>(Sql, new { subscriber.Value }).WithCancellation(cancellation))
         {
-            yield return new ReminderRecord(row.RemindedAt, keys[new PurposeId(row.PurposeId)], row.ExpiresAt);
+            yield return new ReminderRecord(row.RemindedAt, keys.Of(new PurposeId(row.PurposeId)), row.ExpiresAt);
         }
     }
 

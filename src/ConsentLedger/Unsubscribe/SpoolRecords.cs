@@ -23,7 +23,7 @@ internal sealed class SpoolRecords(WithdrawalSpool spool, PurposeCatalogue purpo
         var keys = await purposes.KeysAsync(cancellation);
         foreach (var (_, kept) in spool.Find(subscriber))
         {
-            yield return new SpoolRecord(kept.At, keys.GetValueOrDefault(kept.Link.Purpose), Label<WithdrawalWay>.Of(kept.How), kept.Ip, kept.UserAgent);
+            yield return new SpoolRecord(kept.At, keys.Of(kept.Link.Purpose), Label<WithdrawalWay>.Of(kept.How), kept.Ip, kept.UserAgent);
         }
     }
 
@@ -40,4 +40,4 @@ internal sealed class SpoolRecords(WithdrawalSpool spool, PurposeCatalogue purpo
 }
 
 /// <summary>A withdrawal that waits.</summary>
-internal sealed record SpoolRecord(DateTimeOffset At, string? Purpose, string How, string? Ip, string? UserAgent);
+internal sealed record SpoolRecord(DateTimeOffset At, string Purpose, string How, string? Ip, string? UserAgent);

@@ -48,11 +48,11 @@ internal static class RestoreVerb
         var learned = await ledger.GetRequiredService<JournalKeeper>().ReplayAsync(cancellation);
         Console.WriteLine($"restored {(name == BackupVerb.Standard ? "what came from standard input" : file.FullName)}; {learned} erasures and refusals from the journal were applied again");
         Console.WriteLine("Consents that were given since the back-up are not in it: nobody is written to on the strength of them.");
-        if (ledger.GetRequiredService<ErasureJournal>().Journals.Count == 0)
+        if (ledger.GetRequiredService<ErasureJournal>().Journals.Count == 0 || (await ledger.GetRequiredService<JournalKeeper>().FindMissingAsync(cancellation)).Count > 0)
         {
             Console.WriteLine($"""
-                There is no journal in {ErasureJournal.FolderOf(configuration, settings.DataDirectory)}: who was erased or said no
-                since the back-up is not known here. If the journal was kept, put it there before the service starts.
+                The journal is not in {ErasureJournal.FolderOf(configuration, settings.DataDirectory)}, or not all of it: who was
+                erased or said no since the back-up is not known here. If it was kept, put it there before the service starts.
                 """);
         }
 

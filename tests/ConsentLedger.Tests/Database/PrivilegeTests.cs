@@ -27,6 +27,7 @@ public sealed class PrivilegeTests(TestDatabase databases)
         ["idempotency"] = ("delete insert select update", ""),
         ["installation"] = ("insert select", ""),
         ["journal_position"] = ("insert select update", ""),
+        ["journal_waiting"] = ("delete insert select", ""),
         ["journal_queue"] = ("delete insert select update(kind)", ""),
         ["legal_hold"] = ("delete insert select update", "select"),
         ["log_entry"] = ("insert select", ""),

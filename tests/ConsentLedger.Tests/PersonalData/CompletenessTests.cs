@@ -48,6 +48,7 @@ public sealed class CompletenessTests(TestDatabase databases)
         ["idempotency.body_digest"] = "a keyed hash",
         ["idempotency.answer"] = "sealed under a key that only the sender of the request has, and gone within a day: the export says so",
         ["installation.master_key_check"] = "a check value",
+        ["journal_waiting.purpose_key"] = "the organisation's own",
         ["log_entry.commitment"] = "a keyed hash",
         ["mailgun_token.token"] = "a keyed hash",
         ["mailgun_token.body"] = "a keyed hash",
@@ -136,6 +137,36 @@ public sealed class CompletenessTests(TestDatabase databases)
 
         json.ShouldContain(UnsubscribeScene.Ada);
         page.ShouldContain(UnsubscribeScene.Ada);
+    }
+
+    /// <summary>
+    /// What shows that the law was kept is still there, without the words and the address that it had; everything else of a
+    /// person goes, from every table and folder.
+    /// </summary>
+    [Fact]
+    public async Task After_an_erasure_nothing_of_what_was_planted_is_left_anywhere()
+    {
+        await using var service = await PlantAsync();
+        var id = service.IdOf(UnsubscribeScene.Ada);
+        await service.SendAsync(HttpMethod.Delete, $"/v1/subscribers/{id}/hold");
+
+        await service.PostAsync("/v1/subscribers/erase", new JsonObject { ["address"] = UnsubscribeScene.Ada, ["reason"] = "Asked by letter" }).ReadAsync();
+
+        var export = (await service.ExportAsync(UnsubscribeScene.Ada)).AsObject();
+        var left = export.Where(member => member.Value is JsonArray { Count: > 0 } && member.Key != "purposes").Select(member => member.Key);
+        left.Order(StringComparer.Ordinal).ShouldBe(["audit", "deletions", "erasures", "requestSteps", "requests", "states", "suppressions"]);
+        export.Remove("audit");
+        foreach (var planted in new[] { "Evidence", "Reference", "Guardian", "Hold", "SignUp", "Mail", "Spool", "Channel", "Request", "Erasure" })
+        {
+            export.ToJsonString().ShouldNotContain($"{Marker}{planted}");
+        }
+
+        export["requests"]!.ToJsonString().ShouldNotContain(UnsubscribeScene.Ada);
+        foreach (var file in Directory.GetFiles(service.DataDirectory, "*", SearchOption.AllDirectories))
+        {
+            file.ShouldNotEndWith(".eml");
+            Path.GetFileName(Path.GetDirectoryName(file)).ShouldNotBe("unsubscribes", "what was kept of an unsubscribe");
+        }
     }
 
     /// <summary>One person of whom every table has something, and nothing moves on by itself.</summary>

@@ -84,6 +84,41 @@ public sealed class RestoreTests(TestDatabase databases) : IDisposable
         (await service.StopAsync()).ShouldBe(0);
     }
 
+    /// <summary>Killed while the back-up is written: whoever reads the rest of it from a pipe takes the end for the end.</summary>
+    [Theory]
+    [InlineData("-9")]
+    [InlineData("backend")]
+    public async Task A_restore_that_is_killed_while_it_writes_leaves_the_ledger_that_was(string victim)
+    {
+        var ledger = await databases.CreateDatabaseAsync(null);
+        var (key, file) = await BackedUpAsync(ledger, "insert into consentledger.purge_record (subscriber_id, run_id, event_id, rule, purged_at) select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 'address', now() from generate_series(1, 400000)");
+        await SqlAsync(ledger, "delete from consentledger.purge_record");
+        const string Writing = "from pg_stat_activity where datname = current_database() and application_name = 'psql' and query like 'COPY%purge_record%'";
+        using (var restore = ServiceProcess.Begin(data.Path, "restore", file, Setting(ledger)))
+        {
+            await MailScene.UntilAsync(async () => (long)(await SqlAsync(ledger, $"select count(*) {Writing}"))! > 0 || restore.HasExited, "it writes");
+            restore.HasExited.ShouldBeFalse("It was too quick to be killed half way.");
+            if (victim == "backend")
+            {
+                await SqlAsync(ledger, $"select pg_terminate_backend(pid) {Writing}");
+            }
+            else
+            {
+                restore.Kill();
+            }
+
+            await restore.WaitForExitAsync(TestContext.Current.CancellationToken);
+            restore.ExitCode.ShouldNotBe(0);
+        }
+
+        await MailScene.UntilAsync(async () => (long)(await SqlAsync(ledger, "select count(*) from pg_stat_activity where datname = current_database() and application_name = 'psql'"))! == 0, "psql is gone");
+        (await SqlAsync(ledger, "select count(*) from consentledger.purge_record where rule = 'address'")).ShouldBe(0L, "Nothing of the back-up is there.");
+        (await SqlAsync(ledger, "select count(*) from consentledger.consent_event")).ShouldBe(3L);
+        using var service = await ServiceProcess.Start(data.Path, Setting(ledger)).AnswersAsync(key);
+        (await AllowedAsync(service, "cy@example.org")).ShouldBeTrue();
+        (await service.StopAsync()).ShouldBe(0);
+    }
+
     [Fact]
     public async Task A_verb_on_a_database_that_was_restored_by_hand_has_it_learn_first()
     {
@@ -132,7 +167,7 @@ public sealed class RestoreTests(TestDatabase databases) : IDisposable
         File.Copy(Path.Combine(data.Path, "master.key"), Path.Combine(machine.Path, "master.key"), overwrite: true);
         var (restored, output, reason) = await ServiceProcess.RunAsync(machine.Path, "restore", file, there);
         restored.ShouldBe(0, reason);
-        output.ShouldContain("There is no journal in");
+        output.ShouldContain("The journal is not in");
         foreach (var journal in Directory.GetFiles(Path.Combine(data.Path, "journal"), "*.journal"))
         {
             File.Copy(journal, Path.Combine(machine.Path, "journal", Path.GetFileName(journal)));

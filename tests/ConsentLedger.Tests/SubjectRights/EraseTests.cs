@@ -5,9 +5,11 @@ using System.Text.Json.Nodes;
 using ConsentLedger.Ledger;
 using ConsentLedger.PersonalData;
 using ConsentLedger.Security;
+using ConsentLedger.Tests.Feedback;
 using ConsentLedger.Tests.Hosting;
 using ConsentLedger.Tests.Mail;
 using ConsentLedger.Tests.PersonalData;
+using ConsentLedger.Tests.Preferences;
 using ConsentLedger.Tests.Retention;
 using ConsentLedger.Tests.SignUps;
 using ConsentLedger.Tests.Unsubscribe;
@@ -70,7 +72,7 @@ public sealed class EraseTests(TestDatabase databases)
     }
 
     [Fact]
-    public async Task Who_had_objected_is_not_even_asked()
+    public async Task Who_had_objected_is_not_even_asked_and_no_old_list_brings_them_back()
     {
         using var sink = SmtpSink.Start();
         await using var service = await SignUpScene.StartAsync(databases, sink);
@@ -78,11 +80,30 @@ public sealed class EraseTests(TestDatabase databases)
         await service.EraseAsync(Ada);
         service.Clock.Advance(TimeSpan.FromHours(1));
 
+        (await service.ImportAsync(Ada, "given", TestService.Start.AddYears(-2), version: "1"))["heldBack"]!.GetValue<int>().ShouldBe(1);
+        (await service.CountAsync("subscriber")).ShouldBe(0);
         await service.SignUpAsync();
         await service.SettledAsync();
 
         sink.Mails.ShouldBeEmpty();
         (await service.ReasonAsync(Ada)).ShouldBe("objected");
+    }
+
+    [Fact]
+    public async Task Who_objects_after_it_has_objected_and_is_not_asked_either()
+    {
+        using var sink = SmtpSink.Start();
+        await using var service = await SignUpScene.StartAsync(databases, sink);
+        await service.EventAsync(Ada, with: new() { ["notice"] = new JsonObject { ["version"] = 1 } });
+        await service.EraseAsync(Ada);
+        service.Clock.Advance(TimeSpan.FromHours(1));
+
+        await service.PressAsync(await service.PreferencesAsync(Ada), ("all", "off"));
+
+        (await service.ReasonAsync(Ada)).ShouldBe("objected");
+        await service.SignUpAsync();
+        await service.SettledAsync();
+        sink.Mails.ShouldBeEmpty();
     }
 
     [Fact]
@@ -138,6 +159,66 @@ public sealed class EraseTests(TestDatabase databases)
     }
 
     [Fact]
+    public async Task What_comes_in_under_a_hold_brings_nobody_back_and_goes_with_the_rest()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        var id = (await service.EventAsync(Ada, with: Purges.WithEvidence())).Text("subscriberId");
+        await service.PutAsync($"/v1/subscribers/{id}/hold", new JsonObject { ["reason"] = "A claim is pending" }).ReadAsync();
+        await service.EraseAsync(Ada);
+        service.Clock.Advance(TimeSpan.FromDays(2));
+
+        (await service.ReportAsync(FeedbackScene.Report(Ada, "complaint", "c1", service.Clock.GetUtcNow()))).IsSuccessStatusCode.ShouldBeTrue();
+        (await service.ImportAsync(Ada, "given", TestService.Start.AddYears(-2)))["heldBack"]!.GetValue<int>().ShouldBe(1);
+        service.Clock.Advance(TimeSpan.FromDays(20));
+        await service.SendAsync(HttpMethod.Delete, $"/v1/subscribers/{id}/hold");
+
+        await MailScene.UntilAsync(async () => await service.CountAsync("erasure", "completed_at is not null") == 1, "erased");
+        foreach (var table in new[] { "subscriber", "consent_event", "evidence" })
+        {
+            (await service.CountAsync(table)).ShouldBe(0, table);
+        }
+
+        (await service.ReasonAsync(Ada)).ShouldBe("suppressed");
+    }
+
+    [Fact]
+    public async Task Who_came_back_under_a_hold_stays()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        var id = (await service.EventAsync(Ada)).Text("subscriberId");
+        await service.PutAsync($"/v1/subscribers/{id}/hold", new JsonObject { ["reason"] = "A claim is pending" }).ReadAsync();
+        await service.EraseAsync(Ada);
+        service.Clock.Advance(TimeSpan.FromDays(2));
+        await service.EventAsync(Ada, occurredAt: service.Clock.GetUtcNow());
+
+        await service.SendAsync(HttpMethod.Delete, $"/v1/subscribers/{id}/hold");
+
+        await MailScene.UntilAsync(async () => await service.CountAsync("erasure", "completed_at is not null") == 1, "erased");
+        (await service.CountAsync("consent_event")).ShouldBe(1);
+        (await service.ReasonAsync(Ada)).ShouldBe("given");
+    }
+
+    [Fact]
+    public async Task A_bounce_that_repeats_the_address_does_not_bring_it_back()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Ada);
+        await service.EraseAsync(Ada);
+        service.Clock.Advance(TimeSpan.FromHours(1));
+        var report = FeedbackScene.Report(Ada, "hard-bounce", "b1", service.Clock.GetUtcNow());
+        report["detail"] = $"550 5.1.1 <{Ada.ToUpperInvariant()}>: Recipient address rejected: User unknown";
+
+        (await service.ReportAsync(report)).IsSuccessStatusCode.ShouldBeTrue();
+
+        var events = (await service.ExportAsync(Ada))["events"]!.ToJsonString();
+        events.ShouldContain("Recipient address rejected");
+        events.ShouldNotContain(Ada, Case.Insensitive);
+    }
+
+    [Fact]
     public async Task Erased_events_that_are_imported_by_name_before_the_log_took_them_take_their_place()
     {
         await using var service = await TestService.StartAsync(databases);
@@ -173,7 +254,7 @@ public sealed class EraseTests(TestDatabase databases)
         await service.EventAsync(Ada);
         var erasure = service.Services.GetRequiredService<Erasure>();
         var (subscriber, asked) = (service.IdOf(Ada), Guid.NewGuid());
-        await erasure.BeginAsync(new JournalEntry(null, subscriber, new(0), asked, TestService.Start), null, Actor.Service, TestContext.Current.CancellationToken);
+        await erasure.BeginAsync(new JournalEntry(null, subscriber, JournalEntry.Everything, asked, TestService.Start), null, Actor.Service, TestContext.Current.CancellationToken);
         await erasure.FinishOpenAsync(TestContext.Current.CancellationToken);
 
         var outcomes = new[]
@@ -203,6 +284,52 @@ public sealed class EraseTests(TestDatabase databases)
         (await erase)["eventsErased"]!.GetValue<int>().ShouldBe(1);
         (await service.CountAsync("subscriber")).ShouldBe(0);
         (await service.CountAsync("consent_event")).ShouldBe(0);
+    }
+
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public async Task An_import_that_comes_while_an_erasure_is_done_is_held_back_also_of_who_was_not_known(bool known)
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        if (known)
+        {
+            await service.EventAsync(Ada, occurredAt: TestService.Start.AddYears(-1));
+        }
+
+        await using var gate = await Gate.CloseAsync(service, "erasure", "update");
+        var erase = service.EraseAsync(Ada);
+        await gate.ReachedAsync();
+
+        var import = service.ImportAsync(Ada, "given", TestService.Start.AddYears(-2));
+        await Task.Delay(200, TestContext.Current.CancellationToken);
+        await gate.OpenAsync();
+        await erase;
+
+        (await import)["heldBack"]!.GetValue<int>().ShouldBe(1);
+        (await service.CountAsync("subscriber")).ShouldBe(0);
+        (await service.CountAsync("consent_event")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_confirmation_at_the_same_time_comes_before_it_or_after_it_and_both_are_answered()
+    {
+        using var sink = SmtpSink.Start();
+        await using var service = await SignUpScene.StartAsync(databases, sink);
+        await service.SignUpAsync();
+        var path = (await sink.MailAsync()).ConfirmPath();
+        await using var gate = await Gate.CloseAsync(service, "suppression", "insert");
+        var erase = service.EraseAsync(Ada);
+        await gate.ReachedAsync();
+
+        var confirm = service.PostFormAsync(path, "confirm=1");
+        await Task.Delay(300, TestContext.Current.CancellationToken);
+        await gate.OpenAsync();
+
+        await erase;
+        (await confirm).StatusCode.ShouldBe(HttpStatusCode.OK);
+        (await service.CountAsync("subscriber")).ShouldBe(0);
     }
 
     [Theory]
@@ -258,7 +385,7 @@ public sealed class EraseTests(TestDatabase databases)
             using (var journal = new ErasureJournal(Path.Combine(data.FullName, "journal")))
             {
                 await journal.WriteAsync(
-                    [new JournalEntry(null, service.IdOf(Ada), new(0), Guid.NewGuid(), TestService.Start)], applied: false, TestContext.Current.CancellationToken);
+                    [new JournalEntry(null, service.IdOf(Ada), JournalEntry.Everything, Guid.NewGuid(), TestService.Start)], applied: false, TestContext.Current.CancellationToken);
             }
 
             // A line that was torn by the crash is no line.
