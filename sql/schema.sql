@@ -399,8 +399,12 @@ create table purge_run (
     held_back bigint not null default 0,
     requests bigint not null default 0,
     audit bigint not null default 0,
+    certificate bytea,
+    certificate_signature text,
     constraint purge_run_pk PRIMARY KEY (run_id),
     constraint purge_run_scheduled_once UNIQUE (scheduled_for),
+    constraint purge_run_certificate_is_signed CHECK ((certificate IS NULL) = (certificate_signature IS NULL)),
+    constraint purge_run_certificate_of_what_finished CHECK (certificate IS NULL OR finished_at IS NOT NULL AND NOT dry_run),
     constraint purge_run_finished_has_times CHECK ((status = ANY (ARRAY['completed'::purge_status, 'failed'::purge_status])) = (finished_at IS NOT NULL) AND (status = 'pending'::purge_status) = (started_at IS NULL)),
     constraint purge_run_scheduled_says_when CHECK ((trigger = 'schedule'::purge_trigger) = (scheduled_for IS NOT NULL))
 );
@@ -408,6 +412,8 @@ CREATE UNIQUE INDEX purge_run_one_open ON consentledger.purge_run USING btree ((
 comment on table purge_run is 'Each counter is written in the transaction that deletes what it counts, so it is true after a crash too.';
 comment on column purge_run.scheduled_for is 'The time of the schedule that this run is for; unique, so that of several instances one makes it.';
 comment on column purge_run.audit is 'Of the audit trail alone there are no purge records: this count is what is left of it.';
+comment on column purge_run.certificate is 'What the run deleted, in canonical form (RFC 8785), as it was signed. Holds counts, times, positions and a digest.';
+comment on column purge_run.certificate_signature is 'Ed25519, in base64: what somebody changed in the database does not verify any more.';
 grant select, update on purge_run to consentledger_purge;
 grant insert (run_id, trigger, dry_run, scheduled_for, requested_at), select, update (expired) on purge_run to consentledger_service;
 

@@ -79,6 +79,9 @@ internal sealed record SignUpRow(Guid SubscriberId, Guid SignUpId, string Status
 /// <summary>The sign-ups that were received. Everything in them that is personal is sealed.</summary>
 internal sealed class SignUpStore(NpgsqlDataSource database, Sealer sealer, SubscriberIds subscribers, KeyRing keys, TimeProvider clock)
 {
+    /// <summary>How long a sign-up is kept; what came of it is in the ledger.</summary>
+    public static readonly TimeSpan Kept = TimeSpan.FromDays(30);
+
     private const string Table = "sign_up";
 
     /// <summary>

@@ -82,9 +82,11 @@ public sealed class LedgerDatabase : IAsyncDisposable
 
     /// <summary>
     /// A single connection as the purge role, which deletes under the advisory lock that it holds itself: if it dies, the
-    /// lock and what was under way go together. It is not pooled.
+    /// lock and what was under way go together. It is not pooled, and waits for a statement however long that takes: nobody
+    /// waits for it, and a statement that is given up would only be begun again.
     /// </summary>
-    public NpgsqlConnection OpenPurgeSession() => new(Unpooled("consentledger_purge", ForManyAtOnce));
+    public NpgsqlConnection OpenPurgeSession() =>
+        new(new NpgsqlConnectionStringBuilder(Unpooled("consentledger_purge", ForManyAtOnce)) { CommandTimeout = 0 }.ConnectionString);
 
     /// <summary>A single connection as the login itself, before there are roles. It is not pooled.</summary>
     public NpgsqlConnection OpenAsLogin() => login.CreateConnection();

@@ -14,7 +14,12 @@ internal sealed class FeedbackCleanup(NpgsqlDataSource database, SoftBounces bou
     {
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(new CommandDefinition(
-            "delete from soft_bounce where occurred_at <= @since", new { since = bounces.Since }, cancellationToken: cancellation));
+            """
+            delete from soft_bounce
+            where occurred_at <= @since and not exists (select from legal_hold where legal_hold.subscriber_id = soft_bounce.subscriber_id)
+            """,
+            new { since = bounces.Since },
+            cancellationToken: cancellation));
         await connection.ExecuteAsync(new CommandDefinition(
             "delete from mailgun_token where used_at <= @since",
             new { since = clock.GetUtcNow() - FeedbackOptions.Tolerance - FeedbackOptions.Tolerance },

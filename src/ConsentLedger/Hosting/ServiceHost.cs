@@ -25,7 +25,6 @@ public static class ServiceHost
             .AddSingleton(database)
             .AddSingleton(database.Service)
             .AddSingleton<Sealer>()
-            .AddSingleton<LedgerSignature>()
             .AddSingleton<AuditTrail>()
             .AddSingleton<SubscriberIds>()
             .AddSingleton<PurposeCatalogue>()

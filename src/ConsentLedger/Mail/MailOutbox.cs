@@ -166,9 +166,15 @@ public sealed class MailOutbox(NpgsqlDataSource database, Sealer sealer, Subscri
             cancellationToken: cancellation));
     }
 
-    /// <summary>Deletes the rows of mails that were sent or set aside longer than <see cref="Kept"/> ago.</summary>
+    /// <summary>Deletes the rows of mails that were sent or set aside longer than <see cref="Kept"/> ago, unless a legal hold keeps them.</summary>
     internal Task DeleteOutlivedAsync(CancellationToken cancellation) => ExecuteAsync(
-        "delete from mail_outbox where status <> 'waiting' and finished_at < @outlived", new { outlived = Now - Kept }, cancellation);
+        """
+        delete from mail_outbox
+        where status <> 'waiting' and finished_at < @outlived
+            and not exists (select from legal_hold where legal_hold.subscriber_id = mail_outbox.subscriber_id)
+        """,
+        new { outlived = Now - Kept },
+        cancellation);
 
     private DateTimeOffset Now => Instant.Of(clock.GetUtcNow());
 

@@ -26,6 +26,12 @@ internal sealed partial class ReminderSchedule(ReminderOptions options, Reminder
             try
             {
                 var now = clock.GetUtcNow();
+                if (schedule.GetNextOccurrence(now, TimeZoneInfo.Utc) is { } soonest && soonest < next)
+                {
+                    // The clock had leapt ahead, and was put right.
+                    next = soonest;
+                }
+
                 if (next <= now && await reminders.SendDueAsync(stoppingToken))
                 {
                     next = schedule.GetNextOccurrence(now, TimeZoneInfo.Utc);

@@ -104,6 +104,8 @@ public sealed partial class Reminders(
                 afterPurpose = after.Purpose.Value,
                 Batch,
             },
+            // The first of a run passes over all who were reminded in the days before.
+            commandTimeout: 0,
             cancellationToken: cancellation));
         return rows.Select(row => row.ToDue()).ToList();
     }

@@ -19,17 +19,18 @@ internal sealed partial class PurgeBatch
     private const string StandsBy = "case when state.expires_at is null then state.event_id end as stands_by";
 
     /// <summary>More than a suppression is kept of the pair.</summary>
-    private const string HasEvents = """
+    internal const string HasEvents = """
         exists (
             select from consent_event event
             where event.subscriber_id = state.subscriber_id and event.purpose_id = state.purpose_id)
         """;
 
+    /// <summary>Whether the purpose ended long enough ago is asked once, and not of each of its states: of most there is nothing to read.</summary>
     private const string LockEnded = $"""
         select state.subscriber_id, state.occurred_at, {StandsBy}
-        from consent_state state join purpose using (purpose_id)
+        from consent_state state
         where state.purpose_id = @purpose and state.subscriber_id > @afterSubscriber
-            and {RuleSql.EndedDue} <= @now
+            and (select {RuleSql.EndedDue} from purpose where purpose_id = @purpose) <= @now
             and {HasEvents}
         order by state.subscriber_id
         limit @size

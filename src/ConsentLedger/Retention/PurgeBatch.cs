@@ -1,4 +1,5 @@
 using ConsentLedger.Database;
+using ConsentLedger.PersonalData;
 using Dapper;
 using Npgsql;
 
@@ -29,6 +30,13 @@ internal sealed partial class PurgeBatch(NpgsqlConnection connection, Guid runId
     public async Task<Outcome?> DeleteAsync(PurgeRule rule, int purpose, Cursor after, CancellationToken cancellation)
     {
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
+        if (rule is PurgeRule.Requests or PurgeRule.Audit)
+        {
+            // Whose they are may have no state to lock.
+            await connection.ExecuteAsync(new CommandDefinition(
+                "select pg_advisory_xact_lock_shared(@AdvisoryLock)", new { LegalHold.AdvisoryLock }, cancellationToken: cancellation));
+        }
+
         if (rule == PurgeRule.Audit)
         {
             var gone = await ScalarAsync(

@@ -7,6 +7,7 @@ using ConsentLedger.Http;
 using ConsentLedger.Pages;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
+using Dapper;
 using Microsoft.AspNetCore.Http.HttpResults;
 using Npgsql;
 
@@ -17,14 +18,23 @@ namespace ConsentLedger.Retention;
 /// to print, by <c>Accept</c>; and the public key by which anybody verifies it, <c>GET /.well-known/consentledger-key</c>.
 /// </summary>
 /// <remarks>
-/// The signature is over the certificate in its canonical form (RFC 8785). The certificate holds nothing personal, and
-/// says the same each time: it is made from the records of the run and their positions in the log, which nothing changes, and
-/// binds each by a digest.
+/// The signature is over the certificate in its canonical form (RFC 8785). The certificate holds nothing personal. It is made
+/// and signed as the run ends, from the records of the run and their positions in the log, and binds each by a digest: from then
+/// on it says the same, whatever becomes of the settings or the database.
 /// </remarks>
 public sealed class PurgeCertificates(NpgsqlDataSource database, PurposeCatalogue purposes, Organisation organisation, LedgerSignature signature)
 {
-    /// <summary>The certificate of a run that has completed.</summary>
-    public async Task<SignedCertificate> IssueAsync(PurgeRun run, CancellationToken cancellation)
+    /// <summary>The certificate of a run, once that has ended; null for one that has not, that is not there, or that deleted nothing for good.</summary>
+    public async Task<SignedCertificate?> FindAsync(Guid run, CancellationToken cancellation)
+    {
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        var row = await connection.QuerySingleOrDefaultAsync<Kept?>(new CommandDefinition(
+            "select certificate, certificate_signature from purge_run where run_id = @run and certificate is not null", new { run }, cancellationToken: cancellation));
+        return row is null ? null : new SignedCertificate(JsonDocument.Parse(row.Certificate).RootElement, LedgerSignature.Algorithm, signature.PublicKey, row.CertificateSignature);
+    }
+
+    /// <summary>Makes the certificate of a run, as it ends: in canonical form, with the signature. The log has all that it deleted.</summary>
+    internal async Task<(byte[] Certificate, string Signature)> MakeAsync(PurgeRun run, CancellationToken cancellation)
     {
         var keys = (await purposes.ListAsync(cancellation)).ToDictionary(purpose => purpose.Id.Value, purpose => purpose.Key);
         var (went, records) = await ReadAsync(run.Id, cancellation);
@@ -40,6 +50,7 @@ public sealed class PurgeCertificates(NpgsqlDataSource database, PurposeCatalogu
             ["type"] = "consentledger/purge-certificate/1",
             ["organisation"] = organisation.Name,
             ["runId"] = run.Id.ToString("D"),
+            ["status"] = Label<PurgeStatus>.Of(run.Status),
             ["trigger"] = Label<PurgeTrigger>.Of(run.Trigger),
             ["requestedAt"] = Instant.Format(run.RequestedAt),
             ["startedAt"] = Instant.Format(run.StartedAt!.Value),
@@ -50,7 +61,7 @@ public sealed class PurgeCertificates(NpgsqlDataSource database, PurposeCatalogu
             ["records"] = records,
         };
         var canonical = CanonicalJson.Write(certificate);
-        return new SignedCertificate(JsonDocument.Parse(canonical).RootElement, LedgerSignature.Algorithm, signature.PublicKey, signature.Sign(canonical));
+        return (canonical, signature.Sign(canonical));
     }
 
     private static Dictionary<string, object?> ByRule(IEnumerable<KeyValuePair<(int Purpose, string Rule), Went>> went) => went
@@ -62,14 +73,15 @@ public sealed class PurgeCertificates(NpgsqlDataSource database, PurposeCatalogu
     /// order of their key. Read as it comes, a long run in no more memory than a short one.
     /// </summary>
     /// <remarks>
-    /// A record's position is the last that its event had when it went: an event that was purged and imported again has one more.
+    /// A record's position is the last that its event has as the run ends: one that was purged before and imported again has
+    /// an earlier one, of which that run's certificate tells.
     /// </remarks>
     private async Task<(Dictionary<(int Purpose, string Rule), Went> Went, Dictionary<string, object?> Records)> ReadAsync(Guid run, CancellationToken cancellation)
     {
         const string Sql = """
             select subscriber_id, event_id, rule::text, coalesce(purpose_id, 0), occurred_at, (
                 select max(position) from log_entry entry
-                where entry.subscriber_id = record.subscriber_id and entry.event_id = record.event_id and entry.recorded_at <= record.purged_at)
+                where entry.subscriber_id = record.subscriber_id and entry.event_id = record.event_id)
             from purge_record record
             where run_id = $1
             order by subscriber_id, event_id, record.rule
@@ -102,6 +114,8 @@ public sealed class PurgeCertificates(NpgsqlDataSource database, PurposeCatalogu
 
         return (went, new Dictionary<string, object?> { ["count"] = count, ["sha256"] = Convert.ToHexStringLower(digest.GetHashAndReset()) });
     }
+
+    private sealed record Kept(byte[] Certificate, string CertificateSignature);
 
     /// <summary>How much went, of what time, and from where to where in the log.</summary>
     private readonly record struct Went
@@ -169,7 +183,7 @@ public static class PurgeCertificateRoutes
 
     private static readonly SignedCertificate Example = new(
         JsonDocument.Parse("""
-            {"type":"consentledger/purge-certificate/1","organisation":"Hafod Museum","runId":"019aab3c-5f00-7c3e-9a41-5d0f6b2c8e17","trigger":"schedule",
+            {"type":"consentledger/purge-certificate/1","organisation":"Hafod Museum","runId":"019aab3c-5f00-7c3e-9a41-5d0f6b2c8e17","status":"completed","trigger":"schedule",
              "requestedAt":"2026-11-22T03:17:00.000000Z","startedAt":"2026-11-22T03:17:00.000000Z","finishedAt":"2026-11-22T03:17:02.000000Z",
              "expired":0,"heldBack":1,"purged":{"newsletter":{"lapsed":{"count":12,"from":"2024-10-02T08:00:00.000000Z","positions":{"from":3,"to":97},"to":"2024-11-21T19:30:00.000000Z"}}},
              "records":{"count":12,"sha256":"9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"}}
@@ -190,12 +204,11 @@ public static class PurgeCertificateRoutes
             return new Problem(ProblemType.PurposeNotPermitted);
         }
 
-        if (await runs.FindAsync(id, cancellation) is not { Status: PurgeStatus.Completed, DryRun: false } run)
+        if (await certificates.FindAsync(id, cancellation) is not { } signed || await runs.FindAsync(id, cancellation) is not { } run)
         {
-            return Problem.NotFound("There is a certificate of a run that has completed, and none of a dry run: that deletes nothing.");
+            return Problem.NotFound("There is a certificate of a run that has ended, and none of a dry run: that deletes nothing.");
         }
 
-        var signed = await certificates.IssueAsync(run, cancellation);
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers.Vary = "Accept, Accept-Language";
         if (context.Request.GetTypedHeaders().Accept.MaxBy(range => range.Quality ?? 1)?.MediaType.Equals(Html, StringComparison.OrdinalIgnoreCase) == true)

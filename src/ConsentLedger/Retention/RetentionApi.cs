@@ -18,6 +18,7 @@ public static class RetentionApi
         .AddSingleton<PurgeRuns>()
         .AddSingleton<RetentionForecast>()
         .AddSingleton<RetentionExplanation>()
+        .AddSingleton<LedgerSignature>()
         .AddSingleton<PurgeCertificates>()
         .AddSingleton<RetentionRunner>()
         .AddSingleton<RetentionSchedule>()

@@ -1,6 +1,8 @@
 using System.Text.Json.Serialization;
+using ConsentLedger.Choices;
 using ConsentLedger.Database;
 using ConsentLedger.Ledger;
+using ConsentLedger.Mail;
 using ConsentLedger.Purposes;
 using ConsentLedger.Subscribers;
 using Dapper;
@@ -31,7 +33,11 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
             select exists (select from legal_hold where subscriber_id = @id);
             select exists (select from subscriber where subscriber_id = @id);
             select request_id, received_at, closed_at from rights_request where subscriber_id = @id;
-            select happened_at from audit_entry where about_subscriber = @id
+            select happened_at from audit_entry where about_subscriber = @id;
+            select purpose_id, kind::text, occurred_at, purged_at from purge_record where subscriber_id = @id order by purged_at, event_id;
+            select requested_at from erasure where subscriber_id = @id;
+            select created_at, finished_at from mail_outbox where subscriber_id = @id;
+            select received_at from sign_up where subscriber_id = @id
             """;
         var all = (await purposes.ListAsync(cancellation)).ToDictionary(purpose => purpose.Id);
         var states = await ledger.ReadStatesAsync(subscriber, cancellation);
@@ -44,10 +50,22 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
         var requests = (await results.ReadAsync<(Guid Id, DateTimeOffset ReceivedAt, DateTimeOffset? ClosedAt)>())
             .Select(row => OfRequest(row.Id, row.ReceivedAt, row.ClosedAt, now)).ToList();
         var audited = (await results.ReadAsync<DateTimeOffset>()).Select(happenedAt => OfAudit(happenedAt, now)).ToList();
+        var keys = new PurposeKeys(all.Values);
+        var rest = kept.Select(no => OfKept(RetainedRecord.Suppression, no.OccurredAt) with { Purpose = keys.Of(no.Purpose), Kind = no.Kind, EventId = no.Id })
+            .Concat((await results.ReadAsync<Gone>()).Select(gone => OfKept(RetainedRecord.Deletion, gone.PurgedAt) with
+            {
+                Purpose = gone.PurposeId is { } purpose ? keys.Of(new PurposeId(purpose)) : PurposeKey.All,
+                Kind = gone.Kind is { } kind ? Label<EventKind>.Parse(kind) : null,
+            }))
+            .Concat((await results.ReadAsync<DateTimeOffset>()).Select(requestedAt => OfKept(RetainedRecord.Erasure, requestedAt)))
+            .Concat((await results.ReadAsync<(DateTimeOffset CreatedAt, DateTimeOffset? FinishedAt)>())
+                .Select(mail => OfPassing(RetainedRecord.Mail, mail.CreatedAt, mail.FinishedAt, MailOutbox.Kept, now)))
+            .Concat((await results.ReadAsync<DateTimeOffset>()).Select(receivedAt => OfPassing(RetainedRecord.SignUp, receivedAt, receivedAt, SignUpStore.Kept, now)))
+            .ToList();
         var restricted = states.Any(state => state is { Purpose.Value: -2, Kind: EventKind.Restricted });
         return new ExplainedSubscriber(
             held ? RetentionHeldBy.LegalHold : restricted ? RetentionHeldBy.Restriction : null,
-            [.. Explain(all, events, kept, addressed, now).Concat(requests).Concat(audited).OrderBy(record => record.GoesAt ?? DateTimeOffset.MaxValue)]);
+            [.. Explain(all, events, kept, addressed, now).Concat(requests).Concat(audited).Concat(rest).OrderBy(record => record.GoesAt ?? DateTimeOffset.MaxValue)]);
     }
 
     /// <summary>A request that is open stays until some time after it is closed.</summary>
@@ -59,6 +77,13 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
 
     private ExplainedRecord OfAudit(DateTimeOffset happenedAt, DateTimeOffset now) =>
         new Fate(PurgeRule.Audit, happenedAt, options.Accountability.Audit).Explain(RetainedRecord.AuditEntry, PurposeKey.All, happenedAt, now);
+
+    /// <summary>What stays for as long as it is needed: under the keyed id, so that a no stays in force and a deletion can be shown.</summary>
+    private static ExplainedRecord OfKept(RetainedRecord record, DateTimeOffset occurredAt) => Fate.None.Explain(record, PurposeKey.All, occurredAt, occurredAt);
+
+    /// <summary>What is deleted some days after it is done with, by no rule of a purpose.</summary>
+    private static ExplainedRecord OfPassing(RetainedRecord record, DateTimeOffset occurredAt, DateTimeOffset? doneAt, TimeSpan kept, DateTimeOffset now) =>
+        (doneAt is { } done ? new Fate(null, done, new Period(0, kept.Days)) : Fate.None).Explain(record, PurposeKey.All, occurredAt, now);
 
     /// <summary>When each record goes. What is due already goes now: the rules then decide in their own order.</summary>
     internal static IEnumerable<ExplainedRecord> Explain(
@@ -136,9 +161,10 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
             yield return (@event, pending);
         }
 
-        foreach (var left in OfPair(purpose, [.. goes[false]], suppressions, pending.GoesAt(now)!.Value))
+        foreach (var (left, fate) in OfPair(purpose, [.. goes[false]], suppressions, pending.GoesAt(now)!.Value))
         {
-            yield return left;
+            // While the request stands, what it hides does not lapse.
+            yield return (left, fate with { NotBefore = fate.GoesAt(pending.GoesAt(now)!.Value) });
         }
     }
 
@@ -148,13 +174,13 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
         public ConsentState State => new(Purpose, Kind, null, OccurredAt, ExpiresAt, Id);
     }
 
-    private readonly record struct Fate(PurgeRule? Rule, DateTimeOffset? CountsFrom, Period? Period)
+    private readonly record struct Fate(PurgeRule? Rule, DateTimeOffset? CountsFrom, Period? Period, DateTimeOffset? NotBefore = null)
     {
         public static readonly Fate None = new(null, null, null);
 
         /// <summary>When, but not before <paramref name="now"/>; null for never.</summary>
         public DateTimeOffset? GoesAt(DateTimeOffset now) =>
-            CountsFrom is not { } from ? null : Period!.Value.After(from) is var due && due > now ? due : now;
+            CountsFrom is not { } from ? null : new[] { Period!.Value.After(from), NotBefore ?? now, now }.Max();
 
         /// <summary>A record that has it, of no event yet.</summary>
         public ExplainedRecord Explain(RetainedRecord record, string purpose, DateTimeOffset occurredAt, DateTimeOffset now) =>
@@ -163,6 +189,8 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
         public bool IsNoLaterThan(Fate other, DateTimeOffset now) =>
             GoesAt(now) is { } mine && (other.GoesAt(now) is not { } others || mine <= others);
     }
+
+    private sealed record Gone(int? PurposeId, string? Kind, DateTimeOffset? OccurredAt, DateTimeOffset PurgedAt);
 
     private sealed record Row(Guid EventId, int PurposeId, string Kind, DateTimeOffset OccurredAt, DateTimeOffset? ExpiresAt, bool HasEvidence)
     {
@@ -181,7 +209,7 @@ public sealed record ExplainedSubscriber(RetentionHeldBy? HeldBy, IReadOnlyList<
 /// <param name="Purpose">The purpose's key; <c>*</c> for all.</param>
 /// <param name="Kind">What happened; null for what is no event's.</param>
 /// <param name="EventId">The event; null for what is no event's.</param>
-/// <param name="OccurredAt">When that happened, or the request came; null for the address.</param>
+/// <param name="OccurredAt">When that happened, the request came or the record was made; null for the address.</param>
 /// <param name="Rule">The rule by which it goes; null while nothing ends it.</param>
 /// <param name="CountsFrom">From when its period counts; null for the address, which goes with the last event.</param>
 /// <param name="Period">How long it is kept from then.</param>
@@ -209,6 +237,21 @@ public enum RetainedRecord
 
     /// <summary>That somebody did something about the person.</summary>
     AuditEntry,
+
+    /// <summary>That the person said no, under the keyed id alone: what it forbids stays forbidden.</summary>
+    Suppression,
+
+    /// <summary>That something was deleted, and by which rule; nothing of what it said.</summary>
+    Deletion,
+
+    /// <summary>That the person was erased.</summary>
+    Erasure,
+
+    /// <summary>That a mail was sent, and how that went.</summary>
+    Mail,
+
+    /// <summary>What a form sent.</summary>
+    SignUp,
 }
 
 /// <summary>What keeps everything of a subscriber.</summary>

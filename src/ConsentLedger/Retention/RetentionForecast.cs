@@ -6,37 +6,60 @@ namespace ConsentLedger.Retention;
 
 /// <summary>
 /// What a run would delete, without deleting it: by the rules of <see cref="RuleSql"/>, in the run's own order, and in
-/// the unit of the purge records it would make.
+/// the unit of the purge records it would make. It takes as long as there is to count: a statement that is given up for its
+/// length would only be begun again, for ever.
 /// </summary>
 public sealed class RetentionForecast(NpgsqlDataSource database, RetentionOptions options)
 {
+    private const string Held = """
+        held as materialized (
+            select subscriber_id from legal_hold
+            union
+            select subscriber_id from consent_state where purpose_id = -2 and kind = 'restricted'
+        )
+        """;
+
+    /// <summary>The records of everybody.</summary>
+    private const string OfEverybody = """
+        their_state as not materialized (select * from consent_state),
+        their_event as not materialized (select * from consent_event),
+        their_evidence as not materialized (select * from evidence),
+        their_request as not materialized (select * from rights_request),
+        their_audit as not materialized (select * from audit_entry)
+        """;
+
+    /// <summary>The records of those alone whose records are held: they are few, and everything begins with them.</summary>
+    private const string OfHeld = """
+        their_state as not materialized (select consent_state.* from held join consent_state using (subscriber_id)),
+        their_event as not materialized (select consent_event.* from held join consent_event using (subscriber_id)),
+        their_evidence as not materialized (select evidence.* from held join evidence using (subscriber_id)),
+        their_request as not materialized (select rights_request.* from held join rights_request using (subscriber_id)),
+        their_audit as not materialized (select audit_entry.* from held join audit_entry on audit_entry.about_subscriber = held.subscriber_id)
+        """;
+
     /// <summary>
-    /// Everything that is due by @horizon, one row each with the rule it goes by and when. Times before @now count as
+    /// Everything of theirs that is due by @horizon, one row each with the rule it goes by and when. Times before @now count as
     /// now, because one run takes all of that, and then the rules' order decides; later on the earlier time does. A
     /// state that has run out by then stands as expired, and the expired event, which is yet to come, goes with it.
     /// </summary>
     private const string Due = $"""
-        with held as materialized (
-            select subscriber_id from legal_hold
-            union
-            select subscriber_id from consent_state where purpose_id = -2 and kind = 'restricted'
-        ),
         candidate as (
             select state.subscriber_id, state.purpose_id
-            from purpose join consent_state state using (purpose_id)
-            where {RuleSql.EndedDue} <= @horizon
+            from purpose join their_state state using (purpose_id)
+            where {RuleSql.EndedDue} <= @horizon and {PurgeBatch.HasEvents}
             union
             select state.subscriber_id, state.purpose_id
-            from purpose join consent_state state using (purpose_id)
+            from purpose join their_state state using (purpose_id)
             where state.kind in {RuleSql.LapsedKinds} and state.purpose_id > 0
                 and {RuleSql.LapsedAt} <= @horizon - purpose.retention_lapsed + {RuleSql.Slack}
+                and {PurgeBatch.HasEvents}
             union
             select state.subscriber_id, state.purpose_id
-            from purpose join consent_state state using (purpose_id)
+            from purpose join their_state state using (purpose_id)
             where state.kind in {RuleSql.PermittingKinds} and state.expires_at <= @horizon
             union
             select state.subscriber_id, state.purpose_id
-            from purpose join consent_state state using (purpose_id)
+            from purpose join their_state state using (purpose_id)
             where state.kind = 'requested'
                 and state.occurred_at <= @horizon - purpose.retention_pending + {RuleSql.Slack}
         ),
@@ -73,7 +96,7 @@ public sealed class RetentionForecast(NpgsqlDataSource database, RetentionOption
             where expires_at <= least(ended_due, lapsed_due)
             union all
             select event.subscriber_id, event.event_id, event.purpose_id, 'facets', greatest({RuleSql.FacetsDue}, @now)
-            from consent_event event
+            from their_event event
             where event.purpose_id <= 0
         ),
         event_due as (
@@ -84,7 +107,7 @@ public sealed class RetentionForecast(NpgsqlDataSource database, RetentionOption
             union all
             select evidence.subscriber_id, evidence.purpose_id, 'evidence', greatest({RuleSql.EvidenceDue}, @now)
             from purpose
-            join evidence using (purpose_id)
+            join their_evidence evidence using (purpose_id)
             left join event_due using (subscriber_id, event_id)
             where evidence.occurred_at <= @horizon - purpose.retention_evidence + {RuleSql.Slack}
                 and {RuleSql.EvidenceDue} <= @horizon
@@ -97,11 +120,11 @@ public sealed class RetentionForecast(NpgsqlDataSource database, RetentionOption
             having count(event_id) = (select count(*) from consent_event event where event.subscriber_id = event_due.subscriber_id)
             union all
             select request.subscriber_id, null, 'requests', greatest({RuleSql.RequestsDue}, @now)
-            from rights_request request
+            from their_request request
             where request.closed_at <= @horizon - @requestsKept::interval + {RuleSql.Slack} and {RuleSql.RequestsDue} <= @horizon
             union all
             select coalesce(entry.about_subscriber, '00000000-0000-0000-0000-000000000000'), null, 'audit', greatest({RuleSql.AuditDue}, @now)
-            from audit_entry entry
+            from their_audit entry
             where entry.happened_at <= @horizon - @auditKept::interval + {RuleSql.Slack} and {RuleSql.AuditDue} <= @horizon
         )
         """;
@@ -113,7 +136,7 @@ public sealed class RetentionForecast(NpgsqlDataSource database, RetentionOption
     public async Task<IReadOnlyList<Row>> CountAsync(DateTimeOffset now, CancellationToken cancellation)
     {
         const string Sql = $"""
-            {Due}
+            with {Held}, {OfEverybody}, {Due}
             select
                 case when due.purpose_id > 0 then due.purpose_id end as purpose_id,
                 due.rule::text,
@@ -135,6 +158,7 @@ public sealed class RetentionForecast(NpgsqlDataSource database, RetentionOption
                     requestsKept = options.Accountability.Requests.ToString(),
                     auditKept = options.Accountability.Audit.ToString(),
                 },
+                commandTimeout: 0,
                 cancellationToken: cancellation))).AsList(),
             cancellation);
     }
@@ -143,10 +167,9 @@ public sealed class RetentionForecast(NpgsqlDataSource database, RetentionOption
     public async Task<long> CountHeldBackAsync(DateTimeOffset now, CancellationToken cancellation)
     {
         const string Sql = $"""
-            {Due}
+            with {Held}, {OfHeld}, {Due}
             select count(distinct subscriber_id) from due
-            where subscriber_id in (select subscriber_id from held)
-                and exists (select from held) -- Looked at first, and mostly the end of it.
+            where exists (select from held) -- Looked at first, and mostly the end of it.
             """;
         return await ReadAsync(
             connection => connection.ExecuteScalarAsync<long>(new CommandDefinition(
@@ -158,6 +181,7 @@ public sealed class RetentionForecast(NpgsqlDataSource database, RetentionOption
                     requestsKept = options.Accountability.Requests.ToString(),
                     auditKept = options.Accountability.Audit.ToString(),
                 },
+                commandTimeout: 0,
                 cancellationToken: cancellation)),
             cancellation);
     }
@@ -167,7 +191,7 @@ public sealed class RetentionForecast(NpgsqlDataSource database, RetentionOption
     {
         const string Sql = $"select count(*) from consent_state where kind in {RuleSql.PermittingKinds} and expires_at <= @now";
         return await ReadAsync(
-            connection => connection.ExecuteScalarAsync<long>(new CommandDefinition(Sql, new { now = now.UtcDateTime }, cancellationToken: cancellation)),
+            connection => connection.ExecuteScalarAsync<long>(new CommandDefinition(Sql, new { now = now.UtcDateTime }, commandTimeout: 0, cancellationToken: cancellation)),
             cancellation);
     }
 

@@ -18,7 +18,7 @@ namespace ConsentLedger.Retention;
 /// </summary>
 public sealed partial class RetentionRunner(
     LedgerDatabase database, LedgerStore ledger, LedgerLog ledgerLog, KeyRing keys, PurgeRuns runs, RetentionForecast forecast,
-    RetentionMetrics retentionMetrics, LedgerMetrics ledgerMetrics, RetentionOptions options, TimeProvider clock, ILogger<RetentionRunner> log)
+    PurgeCertificates certificates, RetentionMetrics retentionMetrics, LedgerMetrics ledgerMetrics, RetentionOptions options, TimeProvider clock, ILogger<RetentionRunner> log)
 {
     private const long AdvisoryLock = 0x434C_5055_5247_45;
 
@@ -82,9 +82,6 @@ public sealed partial class RetentionRunner(
             {
                 await ExpireAsync(run.Id, now, progress, cancellation);
                 await DeleteAsync(session, run.Id, now, progress, cancellation);
-
-                // Its certificate names the positions of what went.
-                await ledgerLog.CatchUpAsync(cancellation);
             }
 
             await FinishAsync(session, run.Id, PurgeStatus.Completed, await forecast.CountHeldBackAsync(now, cancellation), cancellation);
@@ -265,11 +262,28 @@ public sealed partial class RetentionRunner(
         }
     }
 
-    private async Task FinishAsync(NpgsqlConnection session, Guid runId, PurgeStatus status, long heldBack, CancellationToken cancellation) =>
+    /// <summary>Ends a run, with its certificate: the two are there together, or the run goes on.</summary>
+    private async Task FinishAsync(NpgsqlConnection session, Guid runId, PurgeStatus status, long heldBack, CancellationToken cancellation)
+    {
+        const string Sql = """
+            update purge_run
+            set status = @status::purge_status, finished_at = @now, held_back = @heldBack, certificate = @certificate, certificate_signature = @signature
+            where run_id = @runId
+            """;
+        var now = Instant.Of(clock.GetUtcNow());
+        var (certificate, signature) = ((byte[]?)null, (string?)null);
+        if (await runs.FindAsync(runId, cancellation) is { DryRun: false } run)
+        {
+            // It names the positions of what went.
+            await ledgerLog.CatchUpAsync(cancellation);
+            (certificate, signature) = await certificates.MakeAsync(run with { Status = status, FinishedAt = now, HeldBack = heldBack }, cancellation);
+        }
+
         await session.ExecuteAsync(new CommandDefinition(
-            "update purge_run set status = @status::purge_status, finished_at = @now, held_back = @heldBack where run_id = @runId",
-            new { status = Label<PurgeStatus>.Of(status), now = Instant.Of(clock.GetUtcNow()).UtcDateTime, heldBack, runId },
+            Sql,
+            new { status = Label<PurgeStatus>.Of(status), now = now.UtcDateTime, heldBack, certificate, signature, runId },
             cancellationToken: cancellation));
+    }
 
     [LoggerMessage(LogLevel.Information, "Purge run {RunId} (dry run: {DryRun}) is done: {Purged} records purged, {Expired} consents expired, {HeldBack} subscribers held back")]
     private partial void LogCompleted(Guid runId, bool dryRun, long purged, long expired, long heldBack);

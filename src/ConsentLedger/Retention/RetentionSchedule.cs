@@ -109,6 +109,12 @@ public sealed partial class RetentionSchedule : BackgroundService
         }
 
         var now = clock.GetUtcNow();
+        if (NextAfter(now) < next)
+        {
+            // The clock had leapt ahead, and was put right.
+            next = NextAfter(now);
+        }
+
         if (next <= now)
         {
             // However long the clock leapt, one run takes all that is due.

@@ -23,9 +23,6 @@ internal sealed class SignUpWorker(
     NpgsqlDataSource database, SignUpStore store, SignUpMails mails, OfferCatalogue offers, PurposeCatalogue purposes, LedgerStore ledger,
     SubscriberIds subscribers, TimeProvider clock, ILogger<SignUpWorker> log) : QueueWorker<SignUpRow>(database, "sign-ups", AtOnce, clock, log)
 {
-    /// <summary>How long a sign-up is kept here; what came of it is in the ledger.</summary>
-    public static readonly TimeSpan Kept = TimeSpan.FromDays(30);
-
     // Each has a connection, and another for what it reads besides.
     private const int AtOnce = 4;
     private static readonly TimeSpan Cleanup = TimeSpan.FromHours(1);
@@ -149,7 +146,12 @@ internal sealed class SignUpWorker(
 
         await using var connection = await Database.OpenConnectionAsync(cancellation);
         await connection.ExecuteAsync(new CommandDefinition(
-            "delete from sign_up where received_at < @outlived", new { outlived = Now - Kept }, cancellationToken: cancellation));
+            """
+            delete from sign_up
+            where received_at < @outlived and not exists (select from legal_hold where legal_hold.subscriber_id = sign_up.subscriber_id)
+            """,
+            new { outlived = Now - SignUpStore.Kept },
+            cancellationToken: cancellation));
         await Challenges.DeleteOutlivedAsync(connection, Now, cancellation);
         nextCleanup = Now + Cleanup;
     }

@@ -64,7 +64,8 @@ public static class Holds
 
     /// <summary>
     /// Places a hold, or gives another reason for it. Committed before this is answered, and after the batch of a purge
-    /// that has the subscriber's states locked: what is there when this answers stays.
+    /// that has the subscriber's states locked, or that deletes requests or the audit trail: what is there when this answers
+    /// stays.
     /// </summary>
     private static async Task<Results<Ok<Hold>, Problem>> PutAsync(
         SubscriberId id, HoldRequest request, HttpContext context, NpgsqlDataSource database, Sealer sealer, AuditTrail audit, TimeProvider clock,
@@ -78,7 +79,8 @@ public static class Holds
             """;
         const string WaitSql = """
             select purpose_id from consent_state where subscriber_id = @id order by purpose_id for update;
-            select 1 from subscriber where subscriber_id = @id for update
+            select 1 from subscriber where subscriber_id = @id for update;
+            select pg_advisory_xact_lock(@AdvisoryLock)
             """;
         var errors = new InputErrors();
         var reason = errors.RequireText("reason", request.Reason, MaxReason);
@@ -99,7 +101,7 @@ public static class Holds
         }
 
         var box = LegalHold.SealReason(reason, id, sealer);
-        var parameters = new { id = id.Value, reason = box, now = now.UtcDateTime, review = request.ReviewAt?.UtcDateTime };
+        var parameters = new { id = id.Value, reason = box, now = now.UtcDateTime, review = request.ReviewAt?.UtcDateTime, LegalHold.AdvisoryLock };
         var actor = context.Actor();
         var placedAt = await DatabaseResilience.Repeatable.ExecuteAsync(
             async token =>

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using ConsentLedger.Pages;
 using ConsentLedger.Retention;
 using ConsentLedger.Security;
 
@@ -20,7 +21,7 @@ internal static class PurgeVerb
     {
         var configuration = CommandVerbs.Configuration(parsed);
         await using var installation = await CommandVerbs.OpenAsync(parsed, cancellation);
-        await using var services = installation.Services(services => services.AddRetention(configuration));
+        await using var services = installation.Services(services => services.AddSingleton<IConfiguration>(configuration).AddPages().AddRetention(configuration));
         PurgeRun run;
         using (var progress = new Progress("records purged"))
         {

@@ -54,6 +54,8 @@ public sealed class CompletenessTests(TestDatabase databases)
         ["mailgun_token.body"] = "a keyed hash",
         ["notice.digest"] = "a hash of the wording",
         ["outbox.commitment"] = "a keyed hash",
+        ["purge_run.certificate"] = "counts, times and a digest",
+        ["purge_run.certificate_signature"] = "a signature",
         ["purpose.key"] = "the organisation's own",
         ["purpose.name"] = "the organisation's own",
         ["purpose.description"] = "the organisation's own",

@@ -39,13 +39,42 @@ public sealed class PurgeCertificateTests(TestDatabase databases)
     {
         await using var service = await StartAsync();
         var run = await PurgeAsync(service);
-        var before = (await service.GetAsync($"/v1/retention/runs/{run}/certificate").ReadAsync())["certificate"]!["records"]!.Text("sha256");
+        const string Digest =
+            "select encode(sha256(convert_to(string_agg(subscriber_id || ' ' || event_id || ' ' || rule || ' ' || coalesce((select max(position) from log_entry where log_entry.event_id = purge_record.event_id)::text, '-') || E'\\n', '' order by subscriber_id, event_id, rule), 'UTF8')), 'hex') from purge_record";
+        var certified = (await service.GetAsync($"/v1/retention/runs/{run}/certificate").ReadAsync())["certificate"]!["records"]!.Text("sha256");
 
-        var expected = await service.SqlAsync(
-            "select encode(sha256(convert_to(string_agg(subscriber_id || ' ' || event_id || ' ' || rule || ' ' || coalesce((select max(position) from log_entry where log_entry.event_id = purge_record.event_id)::text, '-') || E'\\n', '' order by subscriber_id, event_id, rule), 'UTF8')), 'hex') from purge_record");
-        before.ShouldBe(expected);
+        certified.ShouldBe(await service.SqlAsync(Digest));
         await service.SqlAsync("update purge_record set event_id = gen_random_uuid() where rule = 'lapsed'");
-        (await service.GetAsync($"/v1/retention/runs/{run}/certificate").ReadAsync())["certificate"]!["records"]!.Text("sha256").ShouldNotBe(before);
+        certified.ShouldNotBe(await service.SqlAsync(Digest));
+    }
+
+    [Fact]
+    public async Task A_certificate_that_somebody_changed_in_the_database_does_not_verify()
+    {
+        await using var service = await StartAsync();
+        var run = await PurgeAsync(service);
+        await service.SqlAsync("update purge_run set certificate = replace(convert_from(certificate, 'UTF8'), '\"heldBack\":0', '\"heldBack\":1')::bytea");
+
+        var signed = await service.GetAsync($"/v1/retention/runs/{run}/certificate").ReadAsync();
+
+        signed["certificate"]!["heldBack"]!.GetValue<int>().ShouldBe(1);
+        Verifies(signed, signed["certificate"]!.ToJsonString(), signed.Text("signature")).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task A_run_that_failed_after_it_had_deleted_has_a_certificate_of_that()
+    {
+        await using var service = await StartAsync();
+        service.Clock.Advance(TimeSpan.FromMinutes(1));
+        await service.EventAsync("ben@museum.example", "objected", "*", Start.AddYears(-3));
+        await service.SqlAsync("alter table suppression add constraint no_facets check (purpose_id > 0) not valid");
+
+        var run = (await service.PostAsync("/v1/retention/runs", new JsonObject()).ReadAsync(HttpStatusCode.Accepted)).Text("id");
+        (await service.DoneAsync(run)).Text("status").ShouldBe("failed");
+
+        var certificate = (await service.GetAsync($"/v1/retention/runs/{run}/certificate").ReadAsync())["certificate"]!;
+        certificate.Text("status").ShouldBe("failed");
+        certificate["purged"]!["newsletter"]!["lapsed"]!["positions"]!.ToJsonString().ShouldBe("""{"from":1,"to":2}""");
     }
 
     [Fact]

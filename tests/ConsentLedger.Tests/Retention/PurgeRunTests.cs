@@ -4,6 +4,7 @@ using ConsentLedger.Database;
 using ConsentLedger.Retention;
 using ConsentLedger.Security;
 using ConsentLedger.Tests.Hosting;
+using ConsentLedger.Tests.Mail;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace ConsentLedger.Tests.Retention;
@@ -290,6 +291,29 @@ public sealed class PurgeRunTests(TestDatabase databases)
         done.Purged("address").ShouldBe(1 - addresses);
     }
 
+    [Theory]
+    [InlineData("rights_request", "requests")]
+    [InlineData("audit_entry", "audit")]
+    public async Task A_hold_on_somebody_without_a_state_waits_for_what_is_being_deleted_of_them(string table, string rule)
+    {
+        await using var service = await TestService.StartAsync(databases);
+        var id = (await service.PostAsync("/v1/requests", new JsonObject { ["kind"] = "access", ["address"] = Ada }).ReadAsync(HttpStatusCode.Created));
+        await service.PostAsync($"/v1/requests/{id.Text("id")}/refuse", new JsonObject { ["reason"] = "It was asked for a week ago." }).ReadAsync();
+        service.Clock.SetUtcNow(Start.AddYears(7));
+        await using var gate = await Gate.CloseAsync(service, table, "delete");
+        var run = await service.PostAsync("/v1/retention/runs", new JsonObject()).ReadAsync(HttpStatusCode.Accepted);
+        await gate.ReachedAsync();
+
+        var hold = service.PutAsync($"/v1/subscribers/{id.Text("subscriberId")}/hold", new JsonObject { ["reason"] = "A claim." }).ReadAsync();
+        await Task.Delay(200, TestContext.Current.CancellationToken);
+        hold.IsCompleted.ShouldBeFalse();
+        await gate.OpenAsync();
+        await hold;
+
+        (await service.CountAsync("rights_request")).ShouldBe(0, "It went before the hold was answered.");
+        (await service.DoneAsync(run.Text("id"))).Purged(rule).ShouldBeGreaterThan(0);
+    }
+
     [Fact]
     public async Task Batches_are_as_small_as_was_set_and_what_was_read_is_not_read_again()
     {
@@ -333,6 +357,26 @@ public sealed class PurgeRunTests(TestDatabase databases)
         await Task.Delay(200, TestContext.Current.CancellationToken);
         (await service.CountAsync("purge_run")).ShouldBe(2);
         (await service.SqlAsync("select max(scheduled_for) from purge_run")).ShouldBe(new DateTime(2026, 11, 27, 3, 17, 0, DateTimeKind.Utc));
+    }
+
+    [Fact]
+    public async Task A_clock_that_leapt_ahead_and_was_put_right_does_not_end_the_schedule()
+    {
+        await using var service = await TestService.StartAsync(databases, Schedule("17 3 * * *"));
+        service.Clock.AdjustTime(Start.AddYears(10));
+        service.Clock.Advance(TimeSpan.FromMinutes(2));
+        await FirstRunAsync(service, 1);
+
+        service.Clock.AdjustTime(Start.AddHours(1));
+        await MailScene.UntilAsync(
+            async () =>
+            {
+                service.Clock.Advance(TimeSpan.FromMinutes(10));
+                return await service.CountAsync("purge_run", "status = 'completed'") > 1;
+            },
+            "the next night's run");
+
+        (await service.SqlAsync("select min(scheduled_for) from purge_run")).ShouldBe(new DateTime(2026, 11, 23, 3, 17, 0, DateTimeKind.Utc));
     }
 
     [Fact]

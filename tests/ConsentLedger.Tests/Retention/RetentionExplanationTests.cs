@@ -6,6 +6,7 @@ using ConsentLedger.Purposes;
 using ConsentLedger.Retention;
 using ConsentLedger.Subscribers;
 using ConsentLedger.Tests.Hosting;
+using ConsentLedger.Tests.Unsubscribe;
 using CsCheck;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -57,6 +58,50 @@ public sealed class RetentionExplanationTests(TestDatabase databases)
         await service.EventAsync(Ada, "restricted", "*");
         var restricted = await service.PostAsync("/v1/retention/preview", new JsonObject { ["subscriberId"] = id }).ReadAsync();
         restricted.Text("heldBy").ShouldBe("restriction");
+    }
+
+    [Fact]
+    public async Task What_a_request_hides_does_not_go_before_the_request()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Ada, "withdrawn", occurredAt: Start.AddMonths(-25));
+        await service.EventAsync(Ada, "requested", occurredAt: Start.AddDays(-10));
+
+        (await ExplainAsync(service))["records"]!.AsArray().Select(Line).ShouldBe(
+        [
+            "event newsletter requested pending 2026-12-12",
+            "event newsletter withdrawn lapsed 2026-12-12",
+            "address * - address 2026-12-12",
+            "audit-entry * - audit 2032-11-22",
+        ]);
+
+        service.Clock.SetUtcNow(Start.AddDays(20));
+        await service.PurgeAsync();
+        (await service.CountAsync("consent_event")).ShouldBe(1, "The request alone is gone.");
+        await service.PurgeAsync();
+        (await service.CountAsync("consent_event")).ShouldBe(0);
+        (await service.CountAsync("subscriber")).ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task What_stays_of_whom_everything_went_is_named_and_what_passes_has_its_date()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Ada, "withdrawn", occurredAt: Start.AddMonths(-25));
+        await service.PurgeAsync();
+        var id = service.IdOf(Ada);
+        await service.SqlAsync($"insert into mail_outbox (subscriber_id, mail_id, kind, message_id, status, next_attempt_at, created_at, finished_at) values ('{id}', gen_random_uuid(), 'test', 'x', 'sent', '{Start:O}', '{Start:O}', '{Start:O}')");
+
+        (await ExplainAsync(service))["records"]!.AsArray().Select(Line).ShouldBe(
+        [
+            "mail * - - 2026-12-22",
+            "audit-entry * - audit 2032-11-22",
+            "suppression newsletter withdrawn - -",
+            "deletion newsletter withdrawn - -",
+            "deletion * - - -",
+        ], ignoreOrder: true);
     }
 
     [Fact]

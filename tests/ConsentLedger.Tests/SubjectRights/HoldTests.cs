@@ -1,6 +1,9 @@
 using System.Net;
 using System.Text.Json.Nodes;
 using ConsentLedger.Tests.Hosting;
+using ConsentLedger.Tests.Mail;
+using ConsentLedger.Tests.Retention;
+using ConsentLedger.Tests.Unsubscribe;
 
 namespace ConsentLedger.Tests.SubjectRights;
 
@@ -28,6 +31,37 @@ public sealed class HoldTests(TestDatabase databases)
 
         async Task<bool> HeldAsync() =>
             (await service.PostAsync("/v1/subscribers/lookup", new JsonObject { ["address"] = "ada@museum.example" }).ReadAsync())["held"]!.GetValue<bool>();
+    }
+
+    [Fact]
+    public async Task It_keeps_what_was_sent_and_what_came_back_too()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        var (held, free) = (service.IdOf("ada@museum.example"), service.IdOf("ben@museum.example"));
+        foreach (var id in new[] { held, free })
+        {
+            await service.SqlAsync($"""
+                insert into mail_outbox (subscriber_id, mail_id, kind, message_id, status, next_attempt_at, created_at, finished_at)
+                values ('{id}', gen_random_uuid(), 'test', 'x', 'sent', '{TestService.Start:O}', '{TestService.Start:O}', '{TestService.Start:O}');
+                insert into sign_up (subscriber_id, sign_up_id, status, next_attempt_at, received_at)
+                values ('{id}', gen_random_uuid(), 'settled', '{TestService.Start:O}', '{TestService.Start:O}');
+                insert into soft_bounce (subscriber_id, report_id, occurred_at) values ('{id}', gen_random_uuid(), '{TestService.Start:O}');
+                """);
+        }
+
+        await service.PutAsync($"/v1/subscribers/{held}/hold", new JsonObject { ["reason"] = "You kept writing to me." }).ReadAsync();
+
+        foreach (var table in new[] { "mail_outbox", "sign_up", "soft_bounce" })
+        {
+            await MailScene.UntilAsync(
+                async () =>
+                {
+                    service.Clock.Advance(TimeSpan.FromDays(1));
+                    return await service.CountAsync(table, $"subscriber_id = '{free}'") == 0;
+                },
+                $"the cleanup of {table}");
+            (await service.CountAsync(table, $"subscriber_id = '{held}'")).ShouldBe(1, table);
+        }
     }
 
     [Fact]
