@@ -83,7 +83,9 @@ public sealed partial class JournalKeeper(
     }
 
     /// <summary>Writes what is queued into the journal. Returns how many events; fewer than a batch means that it was all.</summary>
-    public async Task<int> DrainAsync(CancellationToken cancellation)
+    public Task<int> DrainAsync(CancellationToken cancellation) => DrainAsync(replayed: false, cancellation);
+
+    private async Task<int> DrainAsync(bool replayed, CancellationToken cancellation)
     {
         const string Take = """
             select subscriber_id, event_id, purpose_id, kind::text, occurred_at
@@ -111,13 +113,13 @@ public sealed partial class JournalKeeper(
         var place = await connection.ExecuteScalarAsync<long?>(new CommandDefinition(
             "select position from journal_position where journal_id = @own for update", new { own }, cancellationToken: cancellation)) ?? 0;
         var before = told.GetValueOrDefault(own);
-        if (before < journal.TakenOverAt || place < before)
+        if ((before < journal.TakenOverAt && !replayed) || place < before)
         {
             // A journal that this process has taken over, or a database that was put back: what stands before these lines may
             // not be known yet, and must not be passed over.
             await transaction.RollbackAsync(cancellation);
             await ReplayAsync(cancellation);
-            return await DrainAsync(cancellation);
+            return await DrainAsync(replayed: true, cancellation);
         }
 
         if (queued.Count > 0)

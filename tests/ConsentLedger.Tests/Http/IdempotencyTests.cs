@@ -310,7 +310,7 @@ public sealed class IdempotencyTests(TestDatabase databases)
 
     private static async Task EventuallyAsync(Func<Task<bool>> condition)
     {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+        using var deadline = new CancellationTokenSource(TimeSpan.FromMinutes(2));
         while (!await condition())
         {
             await Task.Delay(20, deadline.Token);

@@ -41,7 +41,7 @@ internal sealed class Gate : IAsyncDisposable
     /// </summary>
     public async Task ReachedAsync()
     {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var deadline = new CancellationTokenSource(TimeSpan.FromMinutes(2));
         while (await service.CountAsync(
             "pg_locks", $"locktype = 'advisory' and not granted and objid = {Key} and waitstart < clock_timestamp() - interval '0.3 seconds' and database = (select oid from pg_database where datname = current_database())") == 0)
         {

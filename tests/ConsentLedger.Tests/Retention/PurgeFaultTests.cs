@@ -107,7 +107,7 @@ public sealed class PurgeFaultTests(TestDatabase databases)
     /// <summary>Waits until the fault has struck and the session that led is gone; another fault does not follow.</summary>
     private static async Task CrashedAsync(TestService service, int occasion)
     {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var deadline = new CancellationTokenSource(TimeSpan.FromMinutes(2));
         while (await service.OccasionsAsync() < occasion
             || await service.CountAsync("pg_locks", "locktype = 'advisory' and database = (select oid from pg_database where datname = current_database())") > 0)
         {

@@ -10,11 +10,12 @@ public sealed class PurgePrivilegeTests(TestDatabase databases)
     [InlineData("evidence")]
     [InlineData("suppression")]
     [InlineData("purge_record")]
+    [InlineData("log_entry")]
     public async Task The_service_can_neither_change_nor_delete_history(string table)
     {
         await using var service = await TestService.StartAsync(databases);
 
-        await RefusedAsync(service.Database.Service, $"update {table} set occurred_at = occurred_at");
+        await RefusedAsync(service.Database.Service, $"update {table} set subscriber_id = subscriber_id");
         await RefusedAsync(service.Database.Service, $"delete from {table}");
         await RefusedAsync(service.Database.Service, $"truncate {table}");
     }

@@ -470,7 +470,7 @@ public sealed class PurgeRunTests(TestDatabase databases)
     /// <summary>The newest run, once there are so many and it is done.</summary>
     private static async Task<JsonNode> FirstRunAsync(TestService service, int count)
     {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var deadline = new CancellationTokenSource(TimeSpan.FromMinutes(2));
         while (await service.CountAsync("purge_run", "status = 'completed'") < count)
         {
             await Task.Delay(10, deadline.Token);

@@ -27,7 +27,7 @@ internal static class Purges
     /// <summary>The run once it is neither waiting nor running.</summary>
     public static async Task<JsonNode> DoneAsync(this TestService service, string id)
     {
-        using var deadline = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var deadline = new CancellationTokenSource(TimeSpan.FromMinutes(2));
         while (true)
         {
             var run = await service.GetAsync($"/v1/retention/runs/{id}").ReadAsync();
