@@ -68,7 +68,7 @@ public static class CompleteRequest
             return Problem.Invalid("language", $"This is one of: {string.Join(", ", PageTexts.All.Keys.Order(StringComparer.Ordinal))}.");
         }
 
-        var outcome = new RequestOutcome([], []);
+        RequestOutcome? outcome = null;
         var step = new RequestRegister.Step(
             RequestStep.Completed, (request, now) => request.Complete(body?.Delivered ?? RequestDelivery.Mail, now), body?.Reason)
         {
@@ -83,9 +83,7 @@ public static class CompleteRequest
             },
         };
         var answer = await RequestsApi.TakeAsync(id, step, needsReason: false, context, register, clock, cancellation);
-        return answer.Result is Ok<RequestsApi.RequestView> { Value: { Kind: RequestKind.Erasure or RequestKind.Rectification } completed }
-            ? TypedResults.Ok(completed with { Outcome = outcome })
-            : answer;
+        return answer.Result is Ok<RequestsApi.RequestView> { Value: { } completed } ? TypedResults.Ok(completed with { Outcome = outcome }) : answer;
 
         async Task<Problem?> EraseAsync(RequestRegister.Entry entry, CancellationToken token)
         {
@@ -95,7 +93,7 @@ public static class CompleteRequest
             }
 
             var erased = await erasure.EraseAsync(entry.Request.SubscriberId, $"Request {id:D}", context.Actor(), token);
-            outcome = outcome with { Kept = EraseSubscriber.KeptRecords.Of(erased) };
+            outcome = new RequestOutcome(EraseSubscriber.KeptRecords.Of(erased), []);
             return null;
         }
 
@@ -118,7 +116,7 @@ public static class CompleteRequest
                     ProblemType.RequestTransition, "Nothing is known of the address that asks, so there is nothing to carry over. Leave newAddress out if something else was put right.");
             }
 
-            outcome = outcome with { HeldBack = rectified.HeldBack };
+            outcome = new RequestOutcome([], rectified.HeldBack);
             return null;
         }
     }

@@ -163,7 +163,7 @@ public static class RequestsApi
     /// <param name="ClosedAt">When it was completed or refused.</param>
     /// <param name="Delivered">Of a request for a copy that was completed: how the copy came to the person.</param>
     /// <param name="History">What was done about it, in that order.</param>
-    /// <param name="Outcome">In the answer to completing an erasure or a rectification: what came of it.</param>
+    /// <param name="Outcome">In the answer to the completion that erased or carried over: what came of it; null in every other.</param>
     public sealed record RequestView(
         Guid Id, RequestKind Kind, RequestStatus Status, SubscriberId SubscriberId, string? Address, string? Channel, DateTimeOffset ReceivedAt,
         DateTimeOffset? DueAt, bool Overdue, DateTimeOffset? AcknowledgedAt, DateTimeOffset? PausedAt, int ExtendedMonths,

@@ -257,8 +257,10 @@ public sealed class RequestTests(TestDatabase databases)
         await service.EventAsync("ben@archive.example", "withdrawn", occurredAt: TestService.Start.AddDays(-2));
         await service.PutAsync($"/v1/subscribers/{subscriber}/hold", new JsonObject { ["reason"] = "A claim is pending" }).ReadAsync();
 
-        var erased = await StepAsync(service, await ReceiveAsync(service, "erasure"), "complete").ReadAsync();
+        var erasure = await ReceiveAsync(service, "erasure");
+        var erased = await StepAsync(service, erasure, "complete").ReadAsync();
         erased["outcome"]!["kept"]![0]!.Text("reason").ShouldBe("A claim is pending");
+        (await StepAsync(service, erasure, "complete").ReadAsync())["outcome"].ShouldBeNull("Nothing was done, so it says nothing of what is kept.");
 
         var moved = await MoveAsync("ben@museum.example").ReadAsync();
         moved["outcome"]!["heldBack"]![0]!.GetValue<string>().ShouldBe("newsletter");
