@@ -13,6 +13,9 @@ public sealed class Chromium : IAsyncLifetime
 {
     private static readonly string[] Names = ["chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome.exe", "msedge.exe"];
 
+    /// <summary>How long a page is waited for, in milliseconds: machines that run every test at once can be very slow.</summary>
+    private const float Patience = 120_000;
+
     private IPlaywright? playwright;
     private IBrowser? browser;
 
@@ -27,6 +30,7 @@ public sealed class Chromium : IAsyncLifetime
             return;
         }
 
+        Assertions.SetDefaultExpectTimeout(Patience);
         playwright = await Playwright.CreateAsync();
         browser = await playwright.Chromium.LaunchAsync(new BrowserTypeLaunchOptions
         {
@@ -36,7 +40,7 @@ public sealed class Chromium : IAsyncLifetime
     }
 
     /// <summary>A fresh browser context as a person has it, with JavaScript off.</summary>
-    public Task<IBrowserContext> OpenAsync(Look look, string language = "en", bool javaScript = false)
+    public async Task<IBrowserContext> OpenAsync(Look look, string language = "en", bool javaScript = false)
     {
         if (browser is null)
         {
@@ -45,7 +49,7 @@ public sealed class Chromium : IAsyncLifetime
             Assert.Fail(Reason);
         }
 
-        return browser!.NewContextAsync(new BrowserNewContextOptions
+        var context = await browser!.NewContextAsync(new BrowserNewContextOptions
         {
             JavaScriptEnabled = javaScript,
             Locale = language,
@@ -53,6 +57,9 @@ public sealed class Chromium : IAsyncLifetime
             ViewportSize = look == Look.Phone ? new ViewportSize { Width = 360, Height = 740 } : new ViewportSize { Width = 1100, Height = 860 },
             DeviceScaleFactor = Screenshots is null ? 1 : 2,
         });
+        context.SetDefaultTimeout(Patience);
+        context.SetDefaultNavigationTimeout(Patience);
+        return context;
     }
 
     public async ValueTask DisposeAsync()

@@ -29,13 +29,13 @@ public sealed class OverloadTests(TestDatabase databases)
             await refusal.ReadProblemAsync(HttpStatusCode.ServiceUnavailable, "ledger-unavailable");
             refusal.Headers.RetryAfter.ShouldNotBeNull();
         });
-        time.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(10));
+        time.Elapsed.ShouldBeLessThan(TimeSpan.FromMinutes(1));
 
         await service.JoinDatabaseAsync(databases);
         HttpResponseMessage answer;
         while ((answer = await service.PostAsync("/v1/checks", Question)).StatusCode == HttpStatusCode.ServiceUnavailable)
         {
-            time.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(30));
+            time.Elapsed.ShouldBeLessThan(TimeSpan.FromMinutes(3));
             await Task.Delay(100, TestContext.Current.CancellationToken);
         }
 
@@ -53,7 +53,7 @@ public sealed class OverloadTests(TestDatabase databases)
         await Task.WhenAll(Enumerable.Range(0, 20).Select(_ =>
             service.PostAsync("/v1/checks", Question).ReadProblemAsync(HttpStatusCode.ServiceUnavailable, "ledger-unavailable")));
 
-        time.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(10));
+        time.Elapsed.ShouldBeLessThan(TimeSpan.FromMinutes(1));
     }
 
     [Fact]

@@ -5,7 +5,7 @@ namespace ConsentLedger.Tests.Database;
 
 public sealed class BackgroundThreadsTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
     [Fact]
     public async Task What_is_awaited_on_them_goes_on_on_them()

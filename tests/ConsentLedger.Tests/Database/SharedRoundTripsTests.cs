@@ -5,7 +5,7 @@ namespace ConsentLedger.Tests.Database;
 
 public sealed class SharedRoundTripsTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(2);
 
     private static CancellationToken Token => TestContext.Current.CancellationToken;
 

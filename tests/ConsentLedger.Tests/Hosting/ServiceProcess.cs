@@ -12,14 +12,14 @@ namespace ConsentLedger.Tests.Hosting;
 /// </summary>
 internal sealed class ServiceProcess : IDisposable
 {
-    private static readonly TimeSpan LongestStart = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan LongestStart = TimeSpan.FromMinutes(3);
     private readonly Process process;
     private readonly long began = TimeProvider.System.GetTimestamp();
 
     private ServiceProcess(Process process, int port)
     {
         this.process = process;
-        Client = new HttpClient(new SocketsHttpHandler { UseCookies = false }) { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = TimeSpan.FromSeconds(20) };
+        Client = new HttpClient(new SocketsHttpHandler { UseCookies = false }) { BaseAddress = new Uri($"http://127.0.0.1:{port}"), Timeout = TimeSpan.FromMinutes(2) };
     }
 
     public HttpClient Client { get; }
@@ -93,7 +93,7 @@ internal sealed class ServiceProcess : IDisposable
     {
         using var kill = Process.Start("kill", ["-" + signal, process.Id.ToString(CultureInfo.InvariantCulture)]);
         await kill.WaitForExitAsync();
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        using var patience = new CancellationTokenSource(TimeSpan.FromMinutes(2));
         await process.WaitForExitAsync(patience.Token);
         return process.ExitCode;
     }
