@@ -16,9 +16,11 @@ namespace ConsentLedger.Tests.Hosting;
 public sealed class TestDatabase : IAsyncLifetime
 {
     private readonly ConcurrentBag<string> created = [];
+    private readonly ConcurrentBag<LentLedger> rested = [];
     private readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("consentledger-tests-");
     private PostgreSqlContainer? container;
     private PostgresServer? server;
+    private NpgsqlDataSource? maintenance;
     private int count;
     private Lazy<Task<string>> ledgerTemplate = null!;
 
@@ -41,6 +43,7 @@ public sealed class TestDatabase : IAsyncLifetime
             new PostgresOptions { ConnectionString = configured, DataDirectory = folder.FullName, Durable = false },
             TimeProvider.System,
             TestContext.Current.CancellationToken);
+        maintenance = NpgsqlDataSource.Create(server.ConnectionString);
         if (server.IsEmbedded || container is not null)
         {
             // It looks at each database once a minute, ten times a second once there are hundreds, and nothing lives that long.
@@ -50,6 +53,9 @@ public sealed class TestDatabase : IAsyncLifetime
 
         ledgerTemplate = new Lazy<Task<string>>(MigrateTemplateAsync);
     }
+
+    /// <summary>Lends the current test a migrated, empty ledger, which goes on to another one when the test has ended.</summary>
+    internal Task<LentLedger> LendLedgerAsync() => LentLedger.LendAsync(rested, CreateLedgerAsync);
 
     /// <summary>Creates a migrated, empty ledger of this test's own, as a clone of one that is made once.</summary>
     /// <returns>The connection string of the new database.</returns>
@@ -76,12 +82,22 @@ public sealed class TestDatabase : IAsyncLifetime
 
     public async ValueTask DisposeAsync()
     {
+        while (rested.TryTake(out var ledger))
+        {
+            await ledger.DisposeAsync();
+        }
+
         if (server is { IsEmbedded: false } && container is null)
         {
             foreach (var name in created)
             {
                 await ExecuteAsync($"drop database if exists \"{name}\" with (force)");
             }
+        }
+
+        if (maintenance is not null)
+        {
+            await maintenance.DisposeAsync();
         }
 
         if (server is not null)
@@ -99,10 +115,7 @@ public sealed class TestDatabase : IAsyncLifetime
 
     private async Task ExecuteAsync(string sql)
     {
-        await using var connection = new NpgsqlConnection(
-            new NpgsqlConnectionStringBuilder(Server.ConnectionString) { Pooling = false }.ConnectionString);
-        await connection.OpenAsync();
-        await using var command = new NpgsqlCommand(sql, connection);
+        await using var command = maintenance!.CreateCommand(sql);
         await command.ExecuteNonQueryAsync();
     }
 }

@@ -28,13 +28,17 @@ internal sealed class TestService : IAsyncDisposable
 
     private readonly WebApplication app;
     private readonly DirectoryInfo? folder;
+    private readonly LentLedger? lent;
+    private readonly NpgsqlDataSource superuser;
 
     private TestService(
         WebApplication app, DirectoryInfo? folder, string dataDirectory, LedgerDatabase database, KeyRing keys, FakeTimeProvider clock,
-        string connectionString, HttpClient client)
+        string connectionString, LentLedger? lent, HttpClient client)
     {
         this.app = app;
         this.folder = folder;
+        this.lent = lent;
+        superuser = lent?.Superuser ?? OpenSuperuser(connectionString);
         DataDirectory = dataDirectory;
         Database = database;
         Keys = keys;
@@ -62,17 +66,37 @@ internal sealed class TestService : IAsyncDisposable
 
     public IServiceProvider Services => app.Services;
 
-    /// <summary>Starts the service on a new database.</summary>
-    public static async Task<TestService> StartAsync(TestDatabase databases, Action<WebApplicationBuilder>? configure = null) =>
-        await StartAsync(await databases.CreateLedgerAsync(), new KeyRing(MasterKey.Generate()), new FakeTimeProvider(Start), configure);
+    /// <summary>Starts the service on an empty database, for all of a class on a new one.</summary>
+    public static async Task<TestService> StartAsync(TestDatabase databases, Action<WebApplicationBuilder>? configure = null)
+    {
+        var (keys, clock) = (new KeyRing(MasterKey.Generate()), new FakeTimeProvider(Start));
+        if (TestContext.Current.Test is null)
+        {
+            return await StartAsync(await databases.CreateLedgerAsync(), keys, clock, configure);
+        }
+
+        var lent = await databases.LendLedgerAsync();
+        return await StartAsync(lent.ConnectionString, lent, keys, clock, configure, null);
+    }
 
     /// <summary>Starts the service on a database that is there: a second instance, or the same one again.</summary>
-    public static async Task<TestService> StartAsync(
-        string connectionString, KeyRing keys, FakeTimeProvider clock, Action<WebApplicationBuilder>? configure = null, string? dataDirectory = null)
+    public static Task<TestService> StartAsync(
+        string connectionString, KeyRing keys, FakeTimeProvider clock, Action<WebApplicationBuilder>? configure = null, string? dataDirectory = null) =>
+        StartAsync(connectionString, null, keys, clock, configure, dataDirectory);
+
+    /// <summary>As <see cref="SqlAsync"/> connects.</summary>
+    public static NpgsqlDataSource OpenSuperuser(string connectionString) => NpgsqlDataSource.Create(new NpgsqlConnectionStringBuilder(connectionString)
+    {
+        ApplicationName = "tests",
+        Options = "-c search_path=consentledger -c timezone=UTC",
+    });
+
+    private static async Task<TestService> StartAsync(
+        string connectionString, LentLedger? lent, KeyRing keys, FakeTimeProvider clock, Action<WebApplicationBuilder>? configure, string? dataDirectory)
     {
         var folder = dataDirectory is null ? Directory.CreateTempSubdirectory("consentledger-tests-") : null;
         dataDirectory ??= folder!.FullName;
-        var database = new LedgerDatabase(connectionString);
+        var database = lent?.Database ?? new LedgerDatabase(connectionString);
         var app = LedgerService.Build([], new PublicUrl(new Uri("https://consent.example")), database, keys, new DataDirectory(dataDirectory), clock, builder =>
         {
             builder.WebHost.UseUrls("http://127.0.0.1:0");
@@ -83,9 +107,10 @@ internal sealed class TestService : IAsyncDisposable
             builder.Configuration["ConsentLedger:Renewals:Schedule"] = "off";
             configure?.Invoke(builder);
         });
+        lent?.Enter();
         await app.StartAsync();
         var client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri(app.Urls.Single()) };
-        var service = new TestService(app, folder, dataDirectory, database, keys, clock, connectionString, client);
+        var service = new TestService(app, folder, dataDirectory, database, keys, clock, connectionString, lent, client);
         client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", await service.CreateKeyAsync([.. Scope.All]));
         return service;
     }
@@ -132,14 +157,18 @@ internal sealed class TestService : IAsyncDisposable
     /// <summary>Runs one statement as the server's superuser, past every grant.</summary>
     public async Task<object?> SqlAsync(string sql)
     {
-        await using var connection = new NpgsqlConnection(new NpgsqlConnectionStringBuilder(ConnectionString)
+        try
         {
-            Pooling = false,
-            Options = "-c search_path=consentledger -c timezone=UTC",
-        }.ConnectionString);
-        await connection.OpenAsync();
-        await using var command = new NpgsqlCommand(sql, connection);
-        return await command.ExecuteScalarAsync();
+            await using var command = superuser.CreateCommand(sql);
+            return await command.ExecuteScalarAsync();
+        }
+        catch (NpgsqlException cut) when (DatabaseResilience.IsAway(cut))
+        {
+            // A test that cuts connections cuts these too.
+            superuser.Clear();
+            await using var command = superuser.CreateCommand(sql);
+            return await command.ExecuteScalarAsync();
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -147,7 +176,13 @@ internal sealed class TestService : IAsyncDisposable
         Client.Dispose();
         await app.StopAsync();
         await app.DisposeAsync();
-        await Database.DisposeAsync();
+        if (lent is null)
+        {
+            await Database.DisposeAsync();
+            await superuser.DisposeAsync();
+        }
+
+        lent?.Leave();
         folder?.Delete(recursive: true);
     }
 }
