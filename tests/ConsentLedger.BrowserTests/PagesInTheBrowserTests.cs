@@ -10,9 +10,7 @@ namespace ConsentLedger.BrowserTests;
 /// <summary>The pages as people meet them: without JavaScript, by keyboard, light and dark, on a phone, in both languages.</summary>
 public sealed class PagesInTheBrowserTests(TestDatabase databases, Chromium chromium)
 {
-    public static MatrixTheoryData<Look, string> Looks => new([Look.Light, Look.Dark, Look.Phone], ["en", "cy"]);
-
-    [Theory, MemberData(nameof(Looks))]
+    [Theory, MemberData(nameof(Visits.Looks), MemberType = typeof(Visits))]
     public async Task Somebody_unsubscribes_by_keyboard_and_without_JavaScript(Look look, string language)
     {
         await using var service = await StartAsync();
@@ -45,7 +43,7 @@ public sealed class PagesInTheBrowserTests(TestDatabase databases, Chromium chro
         (await service.HistoryAsync()).Count.ShouldBe(2);
     }
 
-    [Theory, MemberData(nameof(Looks))]
+    [Theory, MemberData(nameof(Visits.Looks), MemberType = typeof(Visits))]
     public async Task Axe_finds_nothing_on_any_page(Look look, string language)
     {
         await using var service = await StartAsync();

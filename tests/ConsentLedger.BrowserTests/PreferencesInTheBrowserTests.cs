@@ -12,9 +12,7 @@ namespace ConsentLedger.BrowserTests;
 public sealed class PreferencesInTheBrowserTests(TestDatabase databases, Chromium chromium)
 {
     /// <summary>Each look and each language, and not every pair: a phone is narrow in both, Welsh is long.</summary>
-    public static TheoryData<Look, string> Looks => new() { { Look.Light, "en" }, { Look.Dark, "cy" }, { Look.Phone, "en" }, { Look.Phone, "cy" } };
-
-    [Theory, MemberData(nameof(Looks))]
+    [Theory, MemberData(nameof(Visits.Looks), MemberType = typeof(Visits))]
     public async Task Axe_finds_nothing_on_any_of_its_pages(Look look, string language)
     {
         using var sink = SmtpSink.Start();
@@ -66,7 +64,7 @@ public sealed class PreferencesInTheBrowserTests(TestDatabase databases, Chromiu
         }
     }
 
-    [Theory, MemberData(nameof(Looks))]
+    [Theory, MemberData(nameof(Visits.Looks), MemberType = typeof(Visits))]
     public async Task Somebody_turns_one_off_undoes_it_and_turns_another_on_by_keyboard_and_without_JavaScript(Look look, string language)
     {
         using var sink = SmtpSink.Start();

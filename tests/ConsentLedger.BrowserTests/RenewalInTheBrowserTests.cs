@@ -11,9 +11,7 @@ namespace ConsentLedger.BrowserTests;
 /// <summary>From the reminder to the renewed consent, as people see it.</summary>
 public sealed class RenewalInTheBrowserTests(TestDatabase databases, Chromium chromium)
 {
-    public static MatrixTheoryData<Look, string> Looks => new([Look.Light, Look.Dark, Look.Phone], ["en", "cy"]);
-
-    [Theory, MemberData(nameof(Looks))]
+    [Theory, MemberData(nameof(Visits.Looks), MemberType = typeof(Visits))]
     public async Task Somebody_reads_the_reminder_and_renews(Look look, string language)
     {
         using var sink = SmtpSink.Start();

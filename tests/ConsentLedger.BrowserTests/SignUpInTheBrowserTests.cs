@@ -31,8 +31,6 @@ public sealed class SignUpInTheBrowserTests(TestDatabase databases, Chromium chr
     public static TheoryData<Way, Look, string> Ways =>
         [.. from way in Enum.GetValues<Way>() from visit in new[] { (Look: Look.Light, Language: "en"), (Look: Look.Phone, Language: "cy") } select (way, visit.Look, visit.Language)];
 
-    public static MatrixTheoryData<Look, string> Looks => new([Look.Light, Look.Dark, Look.Phone], ["en", "cy"]);
-
     [Theory, MemberData(nameof(Ways))]
     public async Task Somebody_signs_up_on_a_museum_s_site_confirms_and_leaves_again(Way way, Look look, string language)
     {
@@ -100,7 +98,7 @@ public sealed class SignUpInTheBrowserTests(TestDatabase databases, Chromium chr
         await ConfirmAndLeaveAsync(scene, look, language, javaScript: true);
     }
 
-    [Theory, MemberData(nameof(Looks))]
+    [Theory, MemberData(nameof(Visits.Looks), MemberType = typeof(Visits))]
     public async Task The_element_says_what_is_wrong_where_it_is_wrong_and_can_be_used_by_keyboard(Look look, string language)
     {
         await using var scene = await Scene.StartAsync(databases, language, Content(Way.Element, language));

@@ -45,12 +45,19 @@ public sealed class LedgerDatabase : IAsyncDisposable
         Checks = Open("checks", ForRole("consentledger_service", connections: 8, IndexOnly));
         Appends = Open("appends", ForRole("consentledger_service", connections: 4, AtOnce));
         Purge = Open("purge", ForRole("consentledger_purge", connections: 4));
-        var circuit = DatabaseResilience.NewCircuit();
-        ShortWork = DatabaseResilience.Behind(circuit, TimeSpan.FromSeconds(3));
-        LongReads = DatabaseResilience.Behind(circuit, TimeSpan.FromSeconds(30));
         owner = Open("owner", Unpooled("consentledger_owner"));
         session = Open("session", Unpooled("consentledger_service"));
         login = Open("login", Unpooled(role: null));
+        (ShortWork, LongReads) = BehindOneCircuit();
+    }
+
+    /// <summary>The connections of another one, which stay that one's, behind a circuit that has seen no failure.</summary>
+    public LedgerDatabase(LedgerDatabase other)
+    {
+        (ownServer, connectionString) = (other.ownServer, other.connectionString);
+        (Service, Checks, Appends, Purge) = (other.Service, other.Checks, other.Appends, other.Purge);
+        (owner, session, login) = (other.owner, other.session, other.login);
+        (ShortWork, LongReads) = BehindOneCircuit();
     }
 
     /// <summary>Runs as consentledger_service: may select and insert on the ledger, and nothing else there.</summary>
@@ -113,6 +120,12 @@ public sealed class LedgerDatabase : IAsyncDisposable
         await owner.DisposeAsync();
         await session.DisposeAsync();
         await login.DisposeAsync();
+    }
+
+    private static (ResiliencePipeline ShortWork, ResiliencePipeline LongReads) BehindOneCircuit()
+    {
+        var circuit = DatabaseResilience.NewCircuit();
+        return (DatabaseResilience.Behind(circuit, TimeSpan.FromSeconds(3)), DatabaseResilience.Behind(circuit, TimeSpan.FromSeconds(30)));
     }
 
     // Metrics are labelled with the pool's name, which is otherwise its connection string.

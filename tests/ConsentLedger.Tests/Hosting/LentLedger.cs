@@ -46,6 +46,7 @@ internal sealed class LentLedger : IAsyncDisposable
     private readonly string fingerprint;
     private readonly long size;
     private readonly string emptying;
+    private readonly LedgerDatabase database;
     private readonly ConcurrentBag<LentLedger> rested;
 
     /// <summary>The test, and the services it runs on it.</summary>
@@ -59,14 +60,11 @@ internal sealed class LentLedger : IAsyncDisposable
         this.fingerprint = fingerprint;
         this.size = size;
         this.emptying = emptying;
-        Database = new LedgerDatabase(connectionString);
+        database = new LedgerDatabase(connectionString);
     }
 
     /// <summary>Connects as the server's superuser.</summary>
     public string ConnectionString { get; }
-
-    /// <summary>As the service connects.</summary>
-    public LedgerDatabase Database { get; }
 
     /// <summary>As tests connect, past every grant.</summary>
     public NpgsqlDataSource Superuser { get; }
@@ -99,8 +97,12 @@ internal sealed class LentLedger : IAsyncDisposable
         }
     }
 
-    /// <summary>A service begins to use it.</summary>
-    public void Enter() => Interlocked.Increment(ref users);
+    /// <summary>A service begins to use it, by connections that are kept, and as if the database had never been away.</summary>
+    public LedgerDatabase Enter()
+    {
+        Interlocked.Increment(ref users);
+        return new LedgerDatabase(database);
+    }
 
     /// <summary>A service, or the test, has done with it; after the last one it is free for another test.</summary>
     public void Leave()
@@ -115,7 +117,7 @@ internal sealed class LentLedger : IAsyncDisposable
     /// <inheritdoc />
     public async ValueTask DisposeAsync()
     {
-        await Database.DisposeAsync();
+        await database.DisposeAsync();
         await Superuser.DisposeAsync();
     }
 

@@ -96,7 +96,7 @@ internal sealed class TestService : IAsyncDisposable
     {
         var folder = dataDirectory is null ? Directory.CreateTempSubdirectory("consentledger-tests-") : null;
         dataDirectory ??= folder!.FullName;
-        var database = lent?.Database ?? new LedgerDatabase(connectionString);
+        var database = lent?.Enter() ?? new LedgerDatabase(connectionString);
         var app = LedgerService.Build([], new PublicUrl(new Uri("https://consent.example")), database, keys, new DataDirectory(dataDirectory), clock, builder =>
         {
             builder.WebHost.UseUrls("http://127.0.0.1:0");
@@ -107,7 +107,6 @@ internal sealed class TestService : IAsyncDisposable
             builder.Configuration["ConsentLedger:Renewals:Schedule"] = "off";
             configure?.Invoke(builder);
         });
-        lent?.Enter();
         await app.StartAsync();
         var client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri(app.Urls.Single()) };
         var service = new TestService(app, folder, dataDirectory, database, keys, clock, connectionString, lent, client);

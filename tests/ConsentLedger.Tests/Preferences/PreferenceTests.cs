@@ -332,7 +332,7 @@ public sealed class PreferenceTests(TestDatabase databases)
         zip.Entries.Select(entry => entry.FullName).ShouldContain("eich-data.html");
         using var json = new StreamReader(zip.GetEntry("data.json")!.Open());
         (await json.ReadToEndAsync(TestContext.Current.CancellationToken)).ShouldContain(PreferenceScene.Ada);
-        (await service.SqlAsync($"select actor::text from audit_entry where about_subscriber = '{service.IdOf(PreferenceScene.Ada)}'")).ShouldBe("subject");
+        (await service.SqlAsync($"select actor::text from audit_entry where action = 'subscriber-exported' and about_subscriber = '{service.IdOf(PreferenceScene.Ada)}'")).ShouldBe("subject");
         (await service.PressAsync(await service.PreferencesAsync("stranger@example.org"), ("download", "all"))).StatusCode.ShouldBe(HttpStatusCode.BadRequest);
         (await service.KindsAsync()).ShouldBe("Given");
     }
