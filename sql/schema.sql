@@ -172,10 +172,13 @@ create table evidence (
     occurred_at timestamp with time zone not null,
     sealed bytea not null,
     opening bytea not null,
+    guardian_id uuid,
     constraint evidence_pk PRIMARY KEY (subscriber_id, event_id)
 );
 CREATE INDEX evidence_by_age ON consentledger.evidence USING btree (purpose_id, occurred_at, subscriber_id, event_id);
+CREATE INDEX evidence_by_guardian ON consentledger.evidence USING btree (guardian_id) WHERE (guardian_id IS NOT NULL);
 comment on table evidence is 'Sealed: what shows how an event came about. It may go earlier than its event.';
+comment on column evidence.guardian_id is 'The subscriber id of the guardian whom the evidence names by address; null for nobody.';
 grant delete, select on evidence to consentledger_purge;
 grant insert, select on evidence to consentledger_service;
 
@@ -520,13 +523,16 @@ create table sign_up (
     attempts integer not null default 0,
     next_attempt_at timestamp with time zone not null,
     received_at timestamp with time zone not null,
+    guardian_id uuid,
     constraint sign_up_pk PRIMARY KEY (subscriber_id, sign_up_id),
     constraint sign_up_open_has_details CHECK ((status = ANY (ARRAY['received'::sign_up_status, 'asked'::sign_up_status])) = (details IS NOT NULL))
 );
+CREATE INDEX sign_up_by_guardian ON consentledger.sign_up USING btree (guardian_id) WHERE (guardian_id IS NOT NULL);
 CREATE INDEX sign_up_due ON consentledger.sign_up USING btree (next_attempt_at, sign_up_id) WHERE (status = 'received'::sign_up_status);
 CREATE INDEX sign_up_received ON consentledger.sign_up USING btree (received_at);
 comment on table sign_up is 'Received, then asked to confirm, then confirmed; or settled: nothing more comes of it. Gone after 30 days; what counts is in the ledger.';
 comment on column sign_up.details is 'Sealed: who signed up for what, how, and what was shown. Gone once it is confirmed or settled.';
+comment on column sign_up.guardian_id is 'The subscriber id of the guardian who is asked to confirm; null for nobody, and once it is confirmed or settled.';
 grant delete, select on sign_up to consentledger_purge;
 grant delete, insert, select, update on sign_up to consentledger_service;
 

@@ -92,6 +92,7 @@ internal sealed class SignUpStore(NpgsqlDataSource database, Sealer sealer, Subs
     {
         var now = Instant.Of(clock.GetUtcNow());
         var subscriber = subscribers.Of(Address.Parse(signUp.Address, provider: null)).Value;
+        var guardian = GuardianOf(signUp);
         var signUpId = id ?? Guid.CreateVersion7(now);
         var details = Seal(subscriber, signUpId, signUp);
         await DatabaseResilience.Repeatable.ExecuteAsync(
@@ -100,11 +101,11 @@ internal sealed class SignUpStore(NpgsqlDataSource database, Sealer sealer, Subs
                 await using var connection = await database.OpenConnectionAsync(token);
                 return await connection.ExecuteAsync(new CommandDefinition(
                     """
-                    insert into sign_up (subscriber_id, sign_up_id, details, next_attempt_at, received_at)
-                    values (@subscriber, @signUpId, @details, @now, @now)
+                    insert into sign_up (subscriber_id, sign_up_id, details, next_attempt_at, received_at, guardian_id)
+                    values (@subscriber, @signUpId, @details, @now, @now, @guardian)
                     on conflict (subscriber_id, sign_up_id) do nothing
                     """,
-                    new { subscriber, signUpId, details, now },
+                    new { subscriber, signUpId, details, now, guardian },
                     cancellationToken: token));
             },
             cancellation);
@@ -121,10 +122,10 @@ internal sealed class SignUpStore(NpgsqlDataSource database, Sealer sealer, Subs
         row = row with { Details = Seal(row.SubscriberId, row.SignUpId, signUp) };
         await connection.ExecuteAsync(new CommandDefinition(
             """
-            insert into sign_up (subscriber_id, sign_up_id, status, details, next_attempt_at, received_at)
-            values (@SubscriberId, @SignUpId, 'asked', @Details, @ReceivedAt, @ReceivedAt)
+            insert into sign_up (subscriber_id, sign_up_id, status, details, next_attempt_at, received_at, guardian_id)
+            values (@SubscriberId, @SignUpId, 'asked', @Details, @ReceivedAt, @ReceivedAt, @guardian)
             """,
-            row,
+            new { row.SubscriberId, row.SignUpId, row.Details, row.ReceivedAt, guardian = GuardianOf(signUp) },
             cancellationToken: cancellation));
         return row;
     }
@@ -136,7 +137,11 @@ internal sealed class SignUpStore(NpgsqlDataSource database, Sealer sealer, Subs
     /// <summary>Moves a row on, in the connection's transaction: to open with these details, or to closed without any.</summary>
     public Task MoveAsync(NpgsqlConnection connection, SignUpRow row, string status, SignUp? details, CancellationToken cancellation) =>
         connection.ExecuteAsync(new CommandDefinition(
-            "update sign_up set status = @status::sign_up_status, details = @details where subscriber_id = @SubscriberId and sign_up_id = @SignUpId",
+            """
+            update sign_up
+            set status = @status::sign_up_status, details = @details, guardian_id = case when @details is null then null else guardian_id end
+            where subscriber_id = @SubscriberId and sign_up_id = @SignUpId
+            """,
             new
             {
                 status,
@@ -180,6 +185,8 @@ internal sealed class SignUpStore(NpgsqlDataSource database, Sealer sealer, Subs
             ["step"] = step,
             ["purpose"] = purpose.Value,
         }));
+
+    private Guid? GuardianOf(SignUp signUp) => signUp.Guardian is { } given ? subscribers.Of(Address.Parse(given, provider: null)).Value : null;
 
     private byte[] Seal(Guid subscriber, Guid id, SignUp signUp) =>
         sealer.Seal(JsonSerializer.SerializeToUtf8Bytes(signUp), SealedPlace.Of(Table, subscriber, id));

@@ -62,6 +62,19 @@ public sealed class CopyRows : IDisposable
     /// <summary>A <c>uuid</c>.</summary>
     public void Write(Guid value) => value.TryWriteBytes(Field(16), bigEndian: true, out _);
 
+    /// <summary>A <c>uuid</c> or null.</summary>
+    public void Write(Guid? value)
+    {
+        if (value is { } known)
+        {
+            Write(known);
+        }
+        else
+        {
+            WriteNull();
+        }
+    }
+
     /// <summary>A <c>timestamptz</c>, which counts microseconds from the beginning of 2000.</summary>
     public void Write(DateTimeOffset value) => Write((value - Epoch).Ticks / MicrosecondTicks);
 

@@ -223,7 +223,7 @@ public sealed class Importer(
 
         var subscriber = subscribers.Of(draft.Address);
         var @event = EventRules.Accept(draft, subscriber, EventRules.IdByContent(draft, subscriber, keys), rules.Now);
-        result.Accept(record.Line, LedgerRow.Of(@event, draft.Address, sealer), draft.Purpose);
+        result.Accept(record.Line, LedgerRow.Of(@event, draft.Address, sealer, subscribers), draft.Purpose);
     }
 }
 

@@ -71,7 +71,8 @@ public sealed class BulkAppend : IAsyncDisposable
                 opening          bytea        not null,
                 address          bytea,
                 evidence         bytea,
-                evidence_opening bytea)
+                evidence_opening bytea,
+                guardian_id      uuid)
             """;
         var session = database.OpenSession();
         try
@@ -331,8 +332,8 @@ public sealed class BulkAppend : IAsyncDisposable
                 on conflict (subscriber_id) do update set recorded_at = subscriber.recorded_at where false
             ),
             kept as (
-                insert into evidence (subscriber_id, event_id, purpose_id, occurred_at, sealed, opening)
-                select subscriber_id, event_id, purpose_id, occurred_at, evidence, evidence_opening
+                insert into evidence (subscriber_id, event_id, purpose_id, occurred_at, sealed, opening, guardian_id)
+                select subscriber_id, event_id, purpose_id, occurred_at, evidence, evidence_opening, guardian_id
                 from fresh
                 where evidence is not null
                 on conflict (subscriber_id, event_id) do nothing

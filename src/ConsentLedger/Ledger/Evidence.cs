@@ -1,5 +1,6 @@
 using System.Text.Json;
 using ConsentLedger.Security;
+using ConsentLedger.Subscribers;
 
 namespace ConsentLedger.Ledger;
 
@@ -40,6 +41,10 @@ public sealed class Evidence
 
     /// <summary>The guardian who consented for a child, as given (FACTS 37).</summary>
     public IReadOnlyDictionary<string, object?>? Guardian => Member(GuardianName);
+
+    /// <summary>Theirs, where it is given as <c>address</c> and is one: it is what they are found by.</summary>
+    public Address? GuardianAddress =>
+        Address.TryParse(Guardian?.GetValueOrDefault("address") as string, provider: null, out var address) ? address : null;
 
     /// <summary>What the source is called: the name of a list, the number of a form.</summary>
     public string? SourceReference => Member(SourceName)?.GetValueOrDefault("reference") as string;

@@ -8,16 +8,22 @@ using NpgsqlTypes;
 namespace ConsentLedger.Ledger;
 
 /// <summary>An event as it is written: its plain columns, its commitment, and its personal parts sealed.</summary>
-public sealed record LedgerRow(ConsentEvent Event, Commitment Commitment, byte[]? SealedAddress, byte[]? SealedEvidence)
+/// <param name="Event">What happened.</param>
+/// <param name="Commitment">To it and its evidence.</param>
+/// <param name="SealedAddress">The subscriber's; null where it is not to be kept.</param>
+/// <param name="SealedEvidence">All of the evidence; null where there is none.</param>
+/// <param name="GuardianId">Whom the evidence names as the guardian; null for nobody, or for somebody without an address.</param>
+public sealed record LedgerRow(ConsentEvent Event, Commitment Commitment, byte[]? SealedAddress, byte[]? SealedEvidence, SubscriberId? GuardianId)
 {
     /// <summary>Commits to an event and seals what is personal.</summary>
-    public static LedgerRow Of(ConsentEvent @event, Address? address, Sealer sealer) => new(
+    public static LedgerRow Of(ConsentEvent @event, Address? address, Sealer sealer, SubscriberIds subscribers) => new(
         @event,
         Commitment.To(@event),
         address is null ? null : sealer.Seal(Encoding.UTF8.GetBytes(address.Given), AddressPlace(@event.SubscriberId)),
-        @event.Evidence is null ? null : sealer.Seal(@event.Evidence.Canonical, EvidencePlace(@event.SubscriberId, @event.Id)));
+        @event.Evidence is null ? null : sealer.Seal(@event.Evidence.Canonical, EvidencePlace(@event.SubscriberId, @event.Id)),
+        @event.Evidence?.GuardianAddress is { } guardian ? subscribers.Of(guardian) : null);
 
-    /// <summary>Adds the sixteen arrays of the append statement, in its order.</summary>
+    /// <summary>Adds the seventeen arrays of the append statement, in its order.</summary>
     public static void AddTo(NpgsqlParameterCollection parameters, ReadOnlySpan<LedgerRow> rows)
     {
         Add(rows, static row => row.Event.SubscriberId.Value);
@@ -36,6 +42,7 @@ public sealed record LedgerRow(ConsentEvent Event, Commitment Commitment, byte[]
         Add(rows, static row => row.SealedAddress);
         Add(rows, static row => row.SealedEvidence);
         Add(rows, static row => row.Commitment.EvidenceOpening);
+        Add(rows, static row => row.GuardianId?.Value);
 
         void Add<T>(ReadOnlySpan<LedgerRow> rows, Func<LedgerRow, T> column)
         {
@@ -49,7 +56,7 @@ public sealed record LedgerRow(ConsentEvent Event, Commitment Commitment, byte[]
         }
     }
 
-    /// <summary>Adds the same sixteen values of one row, each as a parameter.</summary>
+    /// <summary>Adds the same seventeen values of one row, each as a parameter.</summary>
     public void AddTo(NpgsqlParameterCollection parameters)
     {
         parameters.Add(new NpgsqlParameter<Guid> { TypedValue = Event.SubscriberId.Value });
@@ -68,12 +75,13 @@ public sealed record LedgerRow(ConsentEvent Event, Commitment Commitment, byte[]
         parameters.Add(Optional(NpgsqlDbType.Bytea, SealedAddress));
         parameters.Add(Optional(NpgsqlDbType.Bytea, SealedEvidence));
         parameters.Add(Optional(NpgsqlDbType.Bytea, Commitment.EvidenceOpening));
+        parameters.Add(Optional(NpgsqlDbType.Uuid, GuardianId?.Value));
     }
 
     /// <summary>How many values <see cref="WriteTo"/> writes.</summary>
-    public const short Fields = 16;
+    public const short Fields = 17;
 
-    /// <summary>Writes the same sixteen values, in the same order, into a row that is begun.</summary>
+    /// <summary>Writes the same seventeen values, in the same order, into a row that is begun.</summary>
     public void WriteTo(CopyRows rows)
     {
         rows.Write(Event.SubscriberId.Value);
@@ -92,6 +100,7 @@ public sealed record LedgerRow(ConsentEvent Event, Commitment Commitment, byte[]
         rows.Write(SealedAddress);
         rows.Write(SealedEvidence);
         rows.Write(Commitment.EvidenceOpening);
+        rows.Write(GuardianId?.Value);
     }
 
     /// <summary>The address that was sealed for this subscriber.</summary>

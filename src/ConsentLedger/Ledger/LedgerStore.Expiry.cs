@@ -8,7 +8,7 @@ namespace ConsentLedger.Ledger;
 public sealed partial class LedgerStore
 {
     /// <summary>
-    /// As the append statement, but only while the state is the very one that ran out ($17), whose row it locks first:
+    /// As the append statement, but only while the state is the very one that ran out ($18), whose row it locks first:
     /// a renewal that came before it is seen, and nothing is appended. One that comes after it and happened before the
     /// expiry wins all the same, because an expired event is dated when the consent was that it closes: the tie closes
     /// that one, and none that is newer. An expired event has neither address nor evidence.
@@ -16,7 +16,7 @@ public sealed partial class LedgerStore
     private const string ExpireSql = """
         with ran_out as materialized (
             select from consent_state
-            where subscriber_id = $1 and purpose_id = $3 and event_id = $17 and expires_at = $10
+            where subscriber_id = $1 and purpose_id = $3 and event_id = $18 and expires_at = $10
             for update
         ),
         appended as (
@@ -62,7 +62,7 @@ public sealed partial class LedgerStore
         foreach (var (subscriber, state) in ranOut)
         {
             var command = new NpgsqlBatchCommand(ExpireSql);
-            LedgerRow.Of(ExpiryOf(subscriber, state, eventIdKey, now), address: null, sealer).AddTo(command.Parameters);
+            LedgerRow.Of(ExpiryOf(subscriber, state, eventIdKey, now), address: null, sealer, subscribers).AddTo(command.Parameters);
             command.Parameters.Add(Value(state.EventId.Value));
             batch.BatchCommands.Add(command);
         }

@@ -12,7 +12,7 @@ public sealed partial class LedgerStore
     public async Task<bool> AppendAsync(NpgsqlConnection connection, ConsentEvent @event, Address? address, CancellationToken cancellation)
     {
         await using var command = new NpgsqlCommand(AppendSql, connection);
-        LedgerRow.AddTo(command.Parameters, [LedgerRow.Of(@event, address, sealer)]);
+        LedgerRow.AddTo(command.Parameters, [LedgerRow.Of(@event, address, sealer, subscribers)]);
         await using var reader = await command.ExecuteReaderAsync(cancellation);
         await reader.ReadAsync(cancellation);
         var appended = reader.GetBoolean(0);
@@ -22,5 +22,31 @@ public sealed partial class LedgerStore
         }
 
         return appended;
+    }
+
+    /// <summary>
+    /// How a subscriber stands with every purpose, locked until the connection's transaction ends: whoever would write to
+    /// them waits.
+    /// </summary>
+    public static async Task<IReadOnlyList<ConsentState>> LockStatesAsync(
+        NpgsqlConnection connection, SubscriberId subscriber, CancellationToken cancellation)
+    {
+        const string Sql = """
+            select purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id
+            from consent_state
+            where subscriber_id = $1
+            order by purpose_id
+            for update
+            """;
+        await using var command = new NpgsqlCommand(Sql, connection);
+        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = subscriber.Value });
+        await using var reader = await command.ExecuteReaderAsync(cancellation);
+        var states = new List<ConsentState>();
+        while (await reader.ReadAsync(cancellation))
+        {
+            states.Add(ReadState(reader));
+        }
+
+        return states;
     }
 }

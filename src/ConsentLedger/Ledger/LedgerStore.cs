@@ -13,14 +13,16 @@ public sealed partial class LedgerStore : IAsyncDisposable
 {
     private readonly LedgerDatabase database;
     private readonly Sealer sealer;
+    private readonly SubscriberIds subscribers;
     private readonly LedgerMetrics metrics;
     private readonly SharedRoundTrips<LedgerRow, Task<Written>> appends;
 
     /// <summary>Opens it on the service's connections.</summary>
-    public LedgerStore(LedgerDatabase database, Sealer sealer, LedgerMetrics metrics)
+    public LedgerStore(LedgerDatabase database, Sealer sealer, SubscriberIds subscribers, LedgerMetrics metrics)
     {
         this.database = database;
         this.sealer = sealer;
+        this.subscribers = subscribers;
         this.metrics = metrics;
         appends = new SharedRoundTrips<LedgerRow, Task<Written>>(MaxCommits, MaxTogether, MaxWaiting, WriteTogetherAsync);
     }
@@ -32,7 +34,7 @@ public sealed partial class LedgerStore : IAsyncDisposable
     /// is only replaced by an event that beats it, so arrival order never matters. A subscriber's row is
     /// locked and not changed where it exists, so that no purge takes the address while an event for it arrives.
     ///
-    /// Sixteen arrays, one element an event; no two events of one subscriber, since a statement can't touch a state
+    /// Seventeen arrays, one element an event; no two events of one subscriber, since a statement can't touch a state
     /// twice. Answers a row an event, in their order: whether it was appended, and whether the state follows from it.
     /// </summary>
     public const string AppendSql = $"""
@@ -41,10 +43,10 @@ public sealed partial class LedgerStore : IAsyncDisposable
             from unnest(
                 $1::uuid[], $2::uuid[], $3::integer[], $4::text[], $5::text[], $6::integer[], $7::text[],
                 $8::timestamptz[], $9::timestamptz[], $10::timestamptz[], $11::bytea[], $12::bytea[], $13::bytea[],
-                $14::bytea[], $15::bytea[], $16::bytea[]) with ordinality as asked (
+                $14::bytea[], $15::bytea[], $16::bytea[], $17::uuid[]) with ordinality as asked (
                 subscriber_id, event_id, purpose_id, kind, basis, notice_version, source_kind,
                 occurred_at, recorded_at, expires_at, evidence_digest, commitment, opening,
-                address, sealed, evidence_opening, n)
+                address, sealed, evidence_opening, guardian_id, n)
         ),
         appended as (
             insert into consent_event (
@@ -65,8 +67,9 @@ public sealed partial class LedgerStore : IAsyncDisposable
             on conflict (subscriber_id) do update set recorded_at = subscriber.recorded_at where false
         ),
         kept as (
-            insert into evidence (subscriber_id, event_id, purpose_id, occurred_at, sealed, opening)
-            select subscriber_id, appended.event_id, appended.purpose_id, appended.occurred_at, asked.sealed, asked.evidence_opening
+            insert into evidence (subscriber_id, event_id, purpose_id, occurred_at, sealed, opening, guardian_id)
+            select
+                subscriber_id, appended.event_id, appended.purpose_id, appended.occurred_at, asked.sealed, asked.evidence_opening, asked.guardian_id
             from appended join asked using (subscriber_id)
             where asked.sealed is not null
         ),
@@ -106,7 +109,7 @@ public sealed partial class LedgerStore : IAsyncDisposable
     /// </summary>
     public async Task<AppendOutcome> AppendAsync(ConsentEvent @event, Address? address, CancellationToken cancellation)
     {
-        var (appended, projected) = await appends.AskAsync(LedgerRow.Of(@event, address, sealer), cancellation).Unwrap().WaitAsync(cancellation);
+        var (appended, projected) = await appends.AskAsync(LedgerRow.Of(@event, address, sealer, subscribers), cancellation).Unwrap().WaitAsync(cancellation);
         if (appended)
         {
             metrics.Appended(@event.Kind, 1);

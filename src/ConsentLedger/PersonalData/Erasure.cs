@@ -19,8 +19,8 @@ namespace ConsentLedger.PersonalData;
 /// <list type="number">
 /// <item>A line in the journal outside the database. From here on the erasure happens: a crash leaves the rest to the next
 /// start, and a restored back-up to its first.</item>
-/// <item>One transaction as consentledger_service: the erasure is asked for, every permission is ended, and it is on
-/// record who asked. Nothing may be sent any more. It waits for batches of imports under way; those after it see it.</item>
+/// <item>One transaction as consentledger_service: the erasure is asked for, every permission is ended, those that the person
+/// gave as the guardian of a child among them, and it is on record who asked. Nothing may be sent any more. It waits for batches of imports under way; those after it see it.</item>
 /// <item>One transaction as consentledger_purge: everything that goes goes, the purge records and suppressions stay, and
 /// the erasure is completed. A crash before leaves it open, and <see cref="FinishOpenAsync"/> goes on with it.</item>
 /// <item>It is answered.</item>
@@ -33,14 +33,6 @@ public sealed class Erasure(
     LedgerDatabase database, LedgerStore ledger, ErasureJournal journal, IEnumerable<IPersonalRecords> records, AuditTrail audit, Sealer sealer,
     TimeProvider clock)
 {
-    private const string LockStates = """
-        select purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id
-        from consent_state
-        where subscriber_id = $1
-        order by purpose_id
-        for update
-        """;
-
     /// <summary>The newest no of each purpose, and one at all of them; an objection that was made as such stays one.</summary>
     private const string KeepSuppressions = $"""
         insert into suppression (subscriber_id, purpose_id, kind, basis, occurred_at, event_id, kept_at)
@@ -113,6 +105,9 @@ public sealed class Erasure(
         on conflict do nothing
         """;
 
+    /// <summary>Why a child's consent ended, in the child's history.</summary>
+    private static readonly Evidence? GuardianErased = Evidence.Of(new Dictionary<string, object?> { ["guardian"] = "erased" });
+
     private readonly IReadOnlyList<IPersonalRecords> records = [.. records];
 
     /// <summary>Erases a subscriber, known or not; when this returns it is done, or waits for a legal hold.</summary>
@@ -138,9 +133,10 @@ public sealed class Erasure(
 
         var entry = new JournalEntry(null, subscriber, JournalEntry.Everything, id, now);
         var written = await journal.WriteAsync([entry], applied: false, cancellation);
+        int ended;
         try
         {
-            await BeginAsync(entry, reason, by, CancellationToken.None);
+            ended = await BeginAsync(entry, reason, by, CancellationToken.None);
         }
         catch
         {
@@ -150,14 +146,15 @@ public sealed class Erasure(
         }
 
         journal.Applied(written);
-        return await FinishAsync(subscriber, id, CancellationToken.None);
+        return await FinishAsync(subscriber, id, CancellationToken.None) with { ChildrensConsentsEnded = ended };
     }
 
     /// <summary>
     /// The second step, by itself for an erasure that the journal tells of. One that the database knows of already, or that
-    /// a later one has overtaken, changes nothing.
+    /// a later one has overtaken, changes nothing. Returns how many consents ended that the person gave for a child: who gave
+    /// them can't be shown any more.
     /// </summary>
-    public async Task BeginAsync(JournalEntry entry, string? reason, Actor by, CancellationToken cancellation)
+    public async Task<int> BeginAsync(JournalEntry entry, string? reason, Actor by, CancellationToken cancellation)
     {
         const string Ask = """
             insert into erasure (subscriber_id, erasure_id, requested_at, reason)
@@ -175,11 +172,20 @@ public sealed class Erasure(
         var box = reason is null ? null : sealer.Seal(Encoding.UTF8.GetBytes(reason), ReasonPlace(entry.Subscriber));
         var asked = await connection.ExecuteScalarAsync<int?>(new CommandDefinition(
             Ask, new { id = entry.Subscriber.Value, entry.EventId, At = entry.At.UtcDateTime, box }, cancellationToken: cancellation));
+        var childrens = 0;
         if (asked is not null)
         {
-            foreach (var state in await LockStatesAsync(connection, entry.Subscriber, cancellation))
+            foreach (var state in await LedgerStore.LockStatesAsync(connection, entry.Subscriber, cancellation))
             {
-                await EndAsync(connection, entry, state, cancellation);
+                await EndAsync(connection, entry, entry.Subscriber, state, null, cancellation);
+            }
+
+            foreach (var child in await GuardianshipRecords.ChildrenOfAsync(connection, entry.Subscriber, cancellation))
+            {
+                foreach (var state in (await LedgerStore.LockStatesAsync(connection, child.Key, cancellation)).Where(state => child.Contains(state.EventId)))
+                {
+                    childrens += await EndAsync(connection, entry, child.Key, state, GuardianErased, cancellation) ? 1 : 0;
+                }
             }
         }
 
@@ -189,6 +195,7 @@ public sealed class Erasure(
         }
 
         await transaction.CommitAsync(cancellation);
+        return childrens;
     }
 
     /// <summary>Does what is left of erasures that were asked for, held ones aside. Returns how many it completed.</summary>
@@ -241,7 +248,7 @@ public sealed class Erasure(
 
         // In the order in which a hold is placed: the two wait for each other, and whichever is second sees the first.
         await SignUpStore.LockAsync(connection, subscriber, subscriber, cancellation);
-        await LockStatesAsync(connection, subscriber, cancellation);
+        await LedgerStore.LockStatesAsync(connection, subscriber, cancellation);
         await connection.ExecuteAsync(new CommandDefinition(
             "select 1 from subscriber where subscriber_id = @Value for update", new { subscriber.Value }, cancellationToken: cancellation));
         var erasure = await connection.QuerySingleAsync<Row>(new CommandDefinition(
@@ -297,21 +304,22 @@ public sealed class Erasure(
 
     /// <summary>
     /// Ends what permits or is asked for, as an event like any other: whoever follows the ledger hears of it. It goes with
-    /// the rest.
+    /// the rest; of a child, it stays.
     /// </summary>
-    private async Task EndAsync(NpgsqlConnection connection, JournalEntry entry, ConsentState state, CancellationToken cancellation)
+    private async Task<bool> EndAsync(
+        NpgsqlConnection connection, JournalEntry entry, SubscriberId subscriber, ConsentState state, Evidence? why, CancellationToken cancellation)
     {
         if (state.Purpose.IsFacet || !(state.Kind.Permits() || state.Kind == EventKind.Requested))
         {
-            return;
+            return false;
         }
 
         var at = state.Since >= entry.At ? state.Since.AddMicroseconds(1) : entry.At;
-        await ledger.AppendAsync(
+        return await ledger.AppendAsync(
             connection,
             new ConsentEvent
             {
-                SubscriberId = entry.Subscriber,
+                SubscriberId = subscriber,
                 Id = Ledger.EventId.New(at),
                 Purpose = state.Purpose,
                 Kind = EventKind.Revoked,
@@ -319,23 +327,10 @@ public sealed class Erasure(
                 Source = SourceKind.System,
                 OccurredAt = at,
                 RecordedAt = entry.At,
+                Evidence = why,
             },
             address: null,
             cancellation);
-    }
-
-    private static async Task<List<ConsentState>> LockStatesAsync(NpgsqlConnection connection, SubscriberId subscriber, CancellationToken cancellation)
-    {
-        await using var command = new NpgsqlCommand(LockStates, connection);
-        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = subscriber.Value });
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var states = new List<ConsentState>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            states.Add(LedgerStore.ReadState(reader));
-        }
-
-        return states;
     }
 
     internal static byte[] ReasonPlace(SubscriberId subscriber) => SealedPlace.Of("erasure", subscriber.Value);
@@ -347,4 +342,8 @@ public sealed class Erasure(
 /// <param name="Subscriber">Whose.</param>
 /// <param name="EventsErased">How many events went; those by which the erasure itself ended what permitted do not count.</param>
 /// <param name="Hold">Why nothing went yet: the reason of the legal hold that stands; null where none does.</param>
-public sealed record ErasureOutcome(SubscriberId Subscriber, long EventsErased, string? Hold);
+public sealed record ErasureOutcome(SubscriberId Subscriber, long EventsErased, string? Hold)
+{
+    /// <summary>How many consents ended that the person gave as the guardian of a child.</summary>
+    public int ChildrensConsentsEnded { get; init; }
+}

@@ -151,6 +151,7 @@ public sealed class PersonalExport(
                 select purpose_id from consent_event where subscriber_id = @Value
                 union select purpose_id from consent_state where subscriber_id = @Value
                 union select purpose_id from suppression where subscriber_id = @Value
+                union select purpose_id from evidence where guardian_id = @Value
                 """;
             var named = (await connection.QueryAsync<int>(new CommandDefinition(Sql, new { Subscriber.Value }, cancellationToken: cancellation))).ToHashSet();
             Purposes = [.. (await purposes.ListAsync(cancellation)).Where(purpose => named.Contains(purpose.Id.Value))];
@@ -217,6 +218,7 @@ public static class PersonalDataServices
             .AddSingleton<IPersonalRecords, AddressRecords>()
             .AddSingleton<IPersonalRecords, StateRecords>()
             .AddSingleton<IPersonalRecords, EventRecords>()
+            .AddSingleton<IPersonalRecords, GuardianshipRecords>()
             .AddSingleton<IPersonalRecords, SuppressionRecords>()
             .AddSingleton<IPersonalRecords, HoldRecords>()
             .AddSingleton<IPersonalRecords, MailRecords>()

@@ -33,13 +33,13 @@ public sealed class Rectification(
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         await SignUpStore.LockAsync(connection, from, to, cancellation);
-        var states = await LockStatesAsync(connection, from, cancellation);
+        var states = await LedgerStore.LockStatesAsync(connection, from, cancellation);
         if (states.Count == 0)
         {
             return null;
         }
 
-        var standing = (await LockStatesAsync(connection, to, cancellation)).ToDictionary(state => state.Purpose);
+        var standing = (await LedgerStore.LockStatesAsync(connection, to, cancellation)).ToDictionary(state => state.Purpose);
         var facets = SubscriberState.Of(standing.Values);
         var carried = 0;
         List<string> heldBack = [];
@@ -139,27 +139,6 @@ public sealed class Rectification(
             ["rectification"] = step,
             ["to"] = to.ToString(),
         }));
-
-    private static async Task<List<ConsentState>> LockStatesAsync(NpgsqlConnection connection, SubscriberId subscriber, CancellationToken cancellation)
-    {
-        const string Sql = """
-            select purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id
-            from consent_state
-            where subscriber_id = $1
-            order by purpose_id
-            for update
-            """;
-        await using var command = new NpgsqlCommand(Sql, connection);
-        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = subscriber.Value });
-        await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var states = new List<ConsentState>();
-        while (await reader.ReadAsync(cancellation))
-        {
-            states.Add(LedgerStore.ReadState(reader));
-        }
-
-        return states;
-    }
 }
 
 /// <summary>What a rectification did.</summary>

@@ -6,6 +6,7 @@ using ConsentLedger.PersonalData;
 using ConsentLedger.Purposes;
 using ConsentLedger.Security;
 using ConsentLedger.Subscribers;
+using Npgsql;
 
 namespace ConsentLedger.Preferences;
 
@@ -25,7 +26,7 @@ internal static class OwnDataPages
         app.MapPost("/preferences/{token}/data/address", ReceiveAddressAsync).AsPage();
         app.MapMethods("/address/{token}", PageHeaders.GetAndHead, AskToMoveAsync).AsPage();
         app.MapPost("/address/{token}", MoveAsync).AsPage();
-        app.MapMethods("/preferences/{token}/data/erase", PageHeaders.GetAndHead, AskToErase).AsPage();
+        app.MapMethods("/preferences/{token}/data/erase", PageHeaders.GetAndHead, AskToEraseAsync).AsPage();
         app.MapPost("/preferences/{token}/data/erase", EraseAsync).AsPage();
     }
 
@@ -103,8 +104,18 @@ internal static class OwnDataPages
         return PageResult.Of<Moved>(new { Token = PreferenceToken.For(link.Subscriber, clock.GetUtcNow()).Sign(keys), HeldBack = heldBack.ToList() });
     }
 
-    private static IResult AskToErase(string token, KeyRing keys, TimeProvider clock) =>
-        Refuse(token, keys, clock, out _) ?? PageResult.Of<ErasePrompt>(new { Token = token });
+    private static async Task<IResult> AskToEraseAsync(
+        string token, KeyRing keys, NpgsqlDataSource database, TimeProvider clock, CancellationToken cancellation)
+    {
+        if (Refuse(token, keys, clock, out var link) is { } refusal)
+        {
+            return refusal;
+        }
+
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        var guardian = await GuardianshipRecords.AnyAsync(connection, link.Subscriber, cancellation);
+        return PageResult.Of<ErasePrompt>(new { Token = token, IsGuardian = guardian });
+    }
 
     /// <summary>Erases; see <see cref="Erasure"/> for what is durable when, and what a crash leaves.</summary>
     private static async Task<IResult> EraseAsync(

@@ -161,8 +161,8 @@ public sealed partial class Reminders(
         }
 
         // Where evidence has gone, nobody knows any more whether it was a child's.
-        var recipient = consent.Evidence?.Guardian is { } guardian
-            ? Address.TryParse(guardian.GetValueOrDefault("address") as string, null, out var theirs) ? theirs : null
+        var recipient = consent.Evidence is { Guardian: not null } child
+            ? child.GuardianAddress
             : consent.EvidenceWasPurged && purpose.MinimumAge > 0 ? null : address;
         return recipient is { Kind: AddressKind.Email } ? (consent, recipient) : null;
     }

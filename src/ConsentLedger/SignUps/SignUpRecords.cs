@@ -7,7 +7,10 @@ using Npgsql;
 
 namespace ConsentLedger.SignUps;
 
-/// <summary>The forms a person filled in, with what they filled in while that is still needed.</summary>
+/// <summary>
+/// The forms a person filled in, with what they filled in while that is still needed. Of those in which they are named as the
+/// guardian of a child, that they are: what the child filled in is the child's.
+/// </summary>
 internal sealed class SignUpRecords(SignUpStore store) : IPersonalRecords
 {
     public string Name => "signUps";
@@ -20,18 +23,25 @@ internal sealed class SignUpRecords(SignUpStore store) : IPersonalRecords
     public async IAsyncEnumerable<object> ReadAsync(
         NpgsqlConnection connection, SubscriberId subscriber, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        const string Sql = $"select {SignUpRow.Columns} from sign_up where subscriber_id = @Value order by received_at desc, sign_up_id";
+        const string Sql = $"select {SignUpRow.Columns} from sign_up where subscriber_id = @Value or guardian_id = @Value order by received_at desc, sign_up_id";
         await foreach (var row in connection.QueryUnbufferedAsync<SignUpRow>(Sql, new { subscriber.Value }).WithCancellation(cancellation))
         {
             var said = row.Details is null ? null : store.Open(row);
-            yield return new SignUpRecord(
-                row.ReceivedAt, row.Status, said?.Form, said?.Address, said?.Guardian, said?.Language, said?.Url, said?.Ip, said?.UserAgent, said?.Fields);
+            yield return row.Subscriber != subscriber
+                ? new SignUpRecord(row.ReceivedAt, row.Status, said?.Form, null, said?.Guardian, said?.Language, null, null, null, null)
+                : new SignUpRecord(
+                    row.ReceivedAt, row.Status, said?.Form, said?.Address, said?.Guardian, said?.Language, said?.Url, said?.Ip, said?.UserAgent, said?.Fields);
         }
     }
 
     public Task EraseAsync(NpgsqlConnection connection, SubscriberId subscriber, CancellationToken cancellation) =>
         connection.ExecuteAsync(new CommandDefinition(
-            "delete from sign_up where subscriber_id = @Value", new { subscriber.Value }, cancellationToken: cancellation));
+            """
+            delete from sign_up where subscriber_id = @Value;
+            delete from sign_up
+            where guardian_id = @Value and not exists (select from legal_hold where legal_hold.subscriber_id = sign_up.subscriber_id);
+            """,
+            new { subscriber.Value }, cancellationToken: cancellation));
 }
 
 /// <summary>A form that was filled in; what it said is kept while the sign-up is open.</summary>

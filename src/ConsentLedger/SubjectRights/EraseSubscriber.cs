@@ -21,7 +21,7 @@ public static class EraseSubscriber
             .RequireScope(Scope.SubscribersErase)
             .AcceptsIdempotencyKey()
             .Refuses(ProblemType.PurposeNotPermitted)
-            .WithExample(new EraseRequest { Address = "ada@example.org", Reason = "Asked by letter of 20 November" }, new EraseAnswer(Example, 3, Suppressed: true, []))
+            .WithExample(new EraseRequest { Address = "ada@example.org", Reason = "Asked by letter of 20 November" }, new EraseAnswer(Example, 3, Suppressed: true, 0, []))
             .WithName("EraseSubscriber").WithTags("Subject rights").WithSummary("Erases everything about an address, and keeps only that it must not be written to");
 
     /// <summary>Whom to erase, and why.</summary>
@@ -40,8 +40,9 @@ public static class EraseSubscriber
     /// <param name="SubscriberId">The keyed id: all that is kept.</param>
     /// <param name="EventsErased">How many events went, each with its evidence.</param>
     /// <param name="Suppressed">True: from now on the address is not to be written to, until the person consents anew.</param>
+    /// <param name="ChildrensConsentsEnded">How many consents ended that this person gave as the guardian of a child, since nothing shows any more who gave them.</param>
     /// <param name="Kept">What was not erased yet, and why (UK GDPR Art 17(3)); empty where nothing stands in the way.</param>
-    public sealed record EraseAnswer(SubscriberId SubscriberId, long EventsErased, bool Suppressed, IReadOnlyList<KeptRecords> Kept);
+    public sealed record EraseAnswer(SubscriberId SubscriberId, long EventsErased, bool Suppressed, int ChildrensConsentsEnded, IReadOnlyList<KeptRecords> Kept);
 
     /// <summary>Records that the law lets the organisation keep.</summary>
     /// <param name="What">Which.</param>
@@ -78,6 +79,6 @@ public static class EraseSubscriber
         }
 
         var outcome = await erasure.EraseAsync(subscribers.Of(address!), reason, context.Actor(), cancellation);
-        return TypedResults.Ok(new EraseAnswer(outcome.Subscriber, outcome.EventsErased, Suppressed: true, KeptRecords.Of(outcome)));
+        return TypedResults.Ok(new EraseAnswer(outcome.Subscriber, outcome.EventsErased, Suppressed: true, outcome.ChildrensConsentsEnded, KeptRecords.Of(outcome)));
     }
 }

@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using ConsentLedger.Database;
 using ConsentLedger.Http;
-using ConsentLedger.Ledger;
 using ConsentLedger.Mail;
 using ConsentLedger.Pages;
 using ConsentLedger.Security;
@@ -19,13 +18,9 @@ namespace ConsentLedger.SubjectRights;
 /// a copy the mail that takes the person to it.
 /// They are there together or not at all, so a step that was cut off can be taken again.
 /// </summary>
-/// <remarks>
-/// An objection and a restriction are in force from the moment they are entered: nobody who has objected is written to while
-/// the month runs. A restriction that is refused is lifted.
-/// </remarks>
 public sealed class RequestRegister(
-    NpgsqlDataSource database, LedgerStore ledger, SubscriberIds subscribers, CopyMails copies, MailOutbox outbox, Sealer sealer, KeyRing keys,
-    AuditTrail audit, TimeProvider clock)
+    NpgsqlDataSource database, RightInForce rights, SubscriberIds subscribers, CopyMails copies, MailOutbox outbox, Sealer sealer, AuditTrail audit,
+    TimeProvider clock)
 {
     private const string Columns = """
         request.subscriber_id, request_id, kind::text, status::text, person, received_at, acknowledged_at, paused_at, paused_for,
@@ -78,7 +73,7 @@ public sealed class RequestRegister(
             return (await FindAsync(connection, request.Id, cancellation))!;
         }
 
-        await EnforceAsync(connection, request, address, now, cancellation);
+        await rights.PutInForceAsync(connection, request, address, now, cancellation);
         await RecordAsync(connection, request, RequestStep.Received, by, note, now, cancellation);
         var history = await ReadHistoryAsync(connection, [request.Id], cancellation);
         await transaction.CommitAsync(cancellation);
@@ -189,12 +184,12 @@ public sealed class RequestRegister(
 
             if (entry.Address is { } given)
             {
-                await EnforceAsync(connection, request, Address.Parse(given, CultureInfo.InvariantCulture), now, cancellation);
+                await rights.PutInForceAsync(connection, request, Address.Parse(given, CultureInfo.InvariantCulture), now, cancellation);
             }
         }
         else if (step.Kind == RequestStep.Refused)
         {
-            await LiftAsync(connection, request, now, cancellation);
+            await rights.LiftAsync(connection, request, now, cancellation);
         }
 
         await connection.ExecuteAsync(new CommandDefinition(
@@ -221,59 +216,6 @@ public sealed class RequestRegister(
         outbox.Wake();
         return (taken, null);
     }
-
-    /// <summary>
-    /// Puts an objection or a restriction in force, from the moment at which it came. The event's id is made from the
-    /// request's, so there is one however often this is done.
-    /// </summary>
-    private async Task EnforceAsync(NpgsqlConnection connection, RightsRequest request, Address address, DateTimeOffset now, CancellationToken cancellation)
-    {
-        if (FacetOf(request) is not { } kind)
-        {
-            return;
-        }
-
-        // A no that an erasure left stands for every purpose, and not as an objection: this is one, however early it came.
-        var standing = (await ledger.ReadStatesAsync(request.SubscriberId, cancellation)).FirstOrDefault(state => state.Purpose == kind.Facet());
-        var occurredAt = standing.Kind == EventKind.Revoked && standing.Since >= request.ReceivedAt ? standing.Since.AddMicroseconds(1) : request.ReceivedAt;
-        await ledger.AppendAsync(connection, EventOf(request, kind, EventIdOf(request), occurredAt, now), address, cancellation);
-    }
-
-    /// <summary>Lifts a restriction that was refused, unless another one stands.</summary>
-    private async Task LiftAsync(NpgsqlConnection connection, RightsRequest request, DateTimeOffset now, CancellationToken cancellation)
-    {
-        if (request.Kind != RequestKind.Restriction
-            || (await ledger.ReadStatesAsync(request.SubscriberId, cancellation)).All(state => state.EventId != EventIdOf(request)))
-        {
-            return;
-        }
-
-        var id = EventId.Of(keys.EventIdKey, request.ReceivedAt, Encoding.ASCII.GetBytes($"request {request.Id:D} refused"));
-        var at = now > request.ReceivedAt ? now : request.ReceivedAt.AddMicroseconds(1);
-        await ledger.AppendAsync(connection, EventOf(request, EventKind.Unrestricted, id, at, now), address: null, cancellation);
-    }
-
-    private static EventKind? FacetOf(RightsRequest request) => request.Kind switch
-    {
-        RequestKind.Objection => EventKind.Objected,
-        RequestKind.Restriction => EventKind.Restricted,
-        _ => null,
-    };
-
-    private EventId EventIdOf(RightsRequest request) =>
-        EventId.Of(keys.EventIdKey, request.ReceivedAt, Encoding.ASCII.GetBytes($"request {request.Id:D}"));
-
-    private static ConsentEvent EventOf(RightsRequest request, EventKind kind, EventId id, DateTimeOffset occurredAt, DateTimeOffset now) => new()
-    {
-        SubscriberId = request.SubscriberId,
-        Id = id,
-        Purpose = kind.Facet()!.Value,
-        Kind = kind,
-        Source = SourceKind.Admin,
-        OccurredAt = occurredAt,
-        RecordedAt = now,
-        Evidence = Evidence.Of(new Dictionary<string, object?> { ["request"] = request.Id.ToString("D") }, null, null, null),
-    };
 
     private async Task RecordAsync(
         NpgsqlConnection connection, RightsRequest request, RequestStep step, Actor by, string? note, DateTimeOffset now, CancellationToken cancellation)

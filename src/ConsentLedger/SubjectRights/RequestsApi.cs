@@ -22,6 +22,7 @@ public static class RequestsApi
     /// <summary>Adds what it needs.</summary>
     public static IServiceCollection AddRequests(this IServiceCollection services) => services
         .AddSingleton<CopyMails>()
+        .AddSingleton<RightInForce>()
         .AddSingleton<RequestRegister>()
         .AddSingleton<IPersonalRecords, RequestRecords>()
         .AddSingleton<IPersonalRecords, RequestStepRecords>();

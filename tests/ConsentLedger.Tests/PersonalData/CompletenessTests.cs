@@ -101,7 +101,7 @@ public sealed class CompletenessTests(TestDatabase databases)
             """
             select array_agg(table_name || '.' || column_name order by 1)
             from information_schema.columns
-            where table_schema = 'consentledger' and udt_name = 'uuid' and column_name like '%subscriber%'
+            where table_schema = 'consentledger' and udt_name = 'uuid' and (column_name like '%subscriber%' or column_name like '%guardian%')
             """))!;
         var export = await service.ExportAsync(UnsubscribeScene.Ada);
 
@@ -130,7 +130,7 @@ public sealed class CompletenessTests(TestDatabase databases)
         var csv = string.Concat(await Task.WhenAll(service.Kinds().Select(kind => service.ReadZipAsync(UnsubscribeScene.Ada, $"csv/{kind.Name}.csv"))));
         var page = await service.ReadZipAsync(UnsubscribeScene.Ada, "your-data.html");
 
-        foreach (var planted in new[] { "Evidence", "Reference", "Guardian", "Hold", "SignUp", "Mail", "Spool", "Statement", "Privacy", "Audit", "Channel", "Request", "Erasure" })
+        foreach (var planted in new[] { "Evidence", "Reference", "Guardian", "Named", "Hold", "SignUp", "Mail", "Spool", "Statement", "Privacy", "Audit", "Channel", "Request", "Erasure" })
         {
             json.ShouldContain($"{Marker}{planted}");
             csv.ShouldContain($"{Marker}{planted}");
@@ -158,7 +158,7 @@ public sealed class CompletenessTests(TestDatabase databases)
         var left = export.Where(member => member.Value is JsonArray { Count: > 0 } && member.Key != "purposes").Select(member => member.Key);
         left.Order(StringComparer.Ordinal).ShouldBe(["audit", "deletions", "erasures", "requestSteps", "requests", "states", "suppressions"]);
         export.Remove("audit");
-        foreach (var planted in new[] { "Evidence", "Reference", "Guardian", "Hold", "SignUp", "Mail", "Spool", "Channel", "Request", "Erasure" })
+        foreach (var planted in new[] { "Evidence", "Reference", "Guardian", "Named", "Hold", "SignUp", "Mail", "Spool", "Channel", "Request", "Erasure" })
         {
             export.ToJsonString().ShouldNotContain($"{Marker}{planted}");
         }
@@ -190,6 +190,11 @@ public sealed class CompletenessTests(TestDatabase databases)
             ["guardian"] = new JsonObject { ["name"] = $"{Marker}Guardian" },
             ["source"] = new JsonObject { ["kind"] = "paper", ["reference"] = $"{Marker}Reference" },
         });
+        await service.EventAsync("child@example.org", with: new()
+        {
+            ["notice"] = new JsonObject { ["version"] = 1 },
+            ["guardian"] = new JsonObject { ["address"] = UnsubscribeScene.Ada, ["name"] = $"{Marker}Named" },
+        });
         var id = service.IdOf(UnsubscribeScene.Ada);
         var box = service.Services.GetRequiredService<Sealer>().Seal(Encoding.UTF8.GetBytes($"{Marker}Erasure"), SealedPlace.Of("erasure", id.Value));
         await service.SqlAsync(
@@ -202,6 +207,7 @@ public sealed class CompletenessTests(TestDatabase databases)
         await service.PostAsync("/v1/requests", new JsonObject { ["kind"] = "access", ["address"] = UnsubscribeScene.Ada, ["channel"] = $"{Marker}Channel", ["note"] = $"{Marker}Request" }).ReadAsync(System.Net.HttpStatusCode.Created);
         await service.FormAsync();
         (await service.SignUpAsync(UnsubscribeScene.Ada, ("firstName", $"{Marker}SignUp"))).IsSuccessStatusCode.ShouldBeTrue();
+        await service.SqlAsync($"update sign_up set guardian_id = '{id}'");
         (await service.AskForLinkAsync()).IsSuccessStatusCode.ShouldBeTrue();
         await using (var connection = await service.Database.Service.OpenConnectionAsync(TestContext.Current.CancellationToken))
         {

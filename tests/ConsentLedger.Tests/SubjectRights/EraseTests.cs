@@ -33,7 +33,7 @@ public sealed class EraseTests(TestDatabase databases)
 
         var answer = await service.EraseAsync(Ada);
 
-        answer.ToJsonString().ShouldBe($$"""{"subscriberId":"{{id}}","eventsErased":2,"suppressed":true,"kept":[]}""");
+        answer.ToJsonString().ShouldBe($$"""{"subscriberId":"{{id}}","eventsErased":2,"suppressed":true,"childrensConsentsEnded":0,"kept":[]}""");
         (await service.CountAsync("consent_event")).ShouldBe(0);
         (await service.CountAsync("evidence")).ShouldBe(0);
         (await service.CountAsync("subscriber")).ShouldBe(0);

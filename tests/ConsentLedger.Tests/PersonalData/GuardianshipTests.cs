@@ -1,0 +1,151 @@
+using System.Text.Json.Nodes;
+using ConsentLedger.Tests.Hosting;
+using ConsentLedger.Tests.Mail;
+using ConsentLedger.Tests.Preferences;
+using ConsentLedger.Tests.Retention;
+using ConsentLedger.Tests.SignUps;
+using ConsentLedger.Tests.Unsubscribe;
+
+namespace ConsentLedger.Tests.PersonalData;
+
+/// <summary>A guardian who consented for a child has rights in what the child's records say of them.</summary>
+public sealed class GuardianshipTests(TestDatabase databases)
+{
+    private const string Parent = "parent@example.org";
+    private const string Child = "child@example.org";
+
+    private static readonly JsonObject ByParent = new() { ["guardian"] = new JsonObject { ["address"] = "Parent@Example.org", ["name"] = "Grace" } };
+
+    [Fact]
+    public async Task The_export_of_a_guardian_says_what_is_kept_of_them_and_nothing_of_the_child()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Child, with: ByParent);
+
+        var export = await service.ExportAsync(Parent);
+
+        export["nothingHeld"]!.GetValue<bool>().ShouldBeFalse();
+        export["purposes"]!.AsArray().Select(purpose => purpose!.Text("key")).ShouldBe(["newsletter"]);
+        var record = export["guardianships"]!.AsArray().ShouldHaveSingleItem()!;
+        record["guardian"]!.ToJsonString().ShouldBe("""{"address":"Parent@Example.org","name":"Grace"}""");
+        (record.Text("purpose"), record.Text("kind")).ShouldBe(("newsletter", "given"));
+        export.ToJsonString().ShouldNotContain(Child);
+        export.ToJsonString().ShouldNotContain(service.IdOf(Child).ToString());
+        (await service.ReadZipAsync(Parent, "your-data.html")).ShouldContain("you are named as a parent or guardian");
+        (await service.ExportAsync(Child))["guardianships"]!.AsArray().ShouldBeEmpty();
+    }
+
+    [Fact]
+    public async Task A_list_names_guardians_too()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        var line = Given.Event(Child, occurredAt: TestService.Start.AddDays(-1), with: ByParent).ToJsonString();
+        using var list = new StringContent(line + "\n", System.Text.Encoding.UTF8, "application/x-ndjson");
+
+        (await service.Client.PostAsync("/v1/events/import", list, TestContext.Current.CancellationToken)).EnsureSuccessStatusCode();
+
+        var named = (await service.ExportAsync(Parent))["guardianships"]!.AsArray().Count;
+        named.ShouldBe((await service.HistoryAsync(Child)).Count(one => one.Evidence?.Guardian is not null));
+    }
+
+    [Fact]
+    public async Task With_a_guardian_go_the_consents_they_gave_and_the_evidence_that_names_them_and_nothing_else_of_the_child()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.PurposeAsync("events");
+        await service.EventAsync(Child, with: ByParent);
+        await service.EventAsync(Child, purpose: "events", with: new() { ["evidence"] = new JsonObject { ["remark"] = "asked at the desk" } });
+        await service.EventAsync(Parent);
+
+        var answer = await service.EraseAsync(Parent);
+
+        answer["childrensConsentsEnded"]!.GetValue<int>().ShouldBe(1);
+        (await service.ReasonAsync(Child)).ShouldBe("revoked");
+        (await service.ReasonAsync(Child, "events")).ShouldBe("given");
+        (await service.CountAsync("evidence", "guardian_id is not null")).ShouldBe(0);
+        (await service.CountAsync("purge_record", $"rule = 'evidence' and subscriber_id = '{service.IdOf(Child)}'")).ShouldBe(1);
+        (await service.ExportAsync(Parent))["guardianships"]!.AsArray().ShouldBeEmpty();
+        var child = (await service.ExportAsync(Child)).ToJsonString();
+        child.ShouldNotContain("Parent@Example.org");
+        child.ShouldNotContain("Grace");
+        child.ShouldContain("asked at the desk");
+        (await service.HistoryAsync(Child)).Count.ShouldBe(3);
+        await service.RebuildChangesNothingAsync();
+    }
+
+    [Fact]
+    public async Task A_guardian_who_consents_again_afterwards_is_taken_at_their_word()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Child, with: ByParent);
+        await service.EraseAsync(Parent);
+        service.Clock.Advance(TimeSpan.FromDays(1));
+
+        await service.EventAsync(Child, occurredAt: service.Clock.GetUtcNow(), with: ByParent);
+
+        (await service.ReasonAsync(Child)).ShouldBe("given");
+        (await service.ExportAsync(Parent))["guardianships"]!.AsArray().Count.ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task What_a_legal_hold_keeps_of_the_child_stays_and_permits_nothing()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Child, with: ByParent);
+        await service.PutAsync($"/v1/subscribers/{service.IdOf(Child)}/hold", new JsonObject { ["reason"] = "A claim" }).ReadAsync();
+
+        await service.EraseAsync(Parent);
+
+        (await service.ReasonAsync(Child)).ShouldBe("revoked");
+        (await service.CountAsync("evidence", "guardian_id is not null")).ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task A_sign_up_that_waits_for_the_guardian_is_theirs_to_see_and_goes_with_them()
+    {
+        using var sink = SmtpSink.Start();
+        await using var service = await SignUpScene.StartAsync(databases, sink, new JsonObject { ["minimumAge"] = 13 });
+        await service.SignUpAsync(Child, ("age", "under"), ("guardian", Parent));
+        var mail = await sink.MailAsync();
+
+        var signUp = (await service.ExportAsync(Parent))["signUps"]!.AsArray().ShouldHaveSingleItem()!;
+        signUp.Text("guardian").ShouldBe(Parent);
+        signUp.ToJsonString().ShouldNotContain(Child);
+        await service.EraseAsync(Parent);
+
+        (await service.CountAsync("sign_up")).ShouldBe(0);
+        (await service.CountAsync("evidence", "guardian_id is not null")).ShouldBe(0);
+        await service.PostFormAsync(mail.ConfirmPath(), "confirm=1");
+        (await service.CheckAsync(Child))["allowed"]!.GetValue<bool>().ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task Once_a_sign_up_is_settled_it_names_no_guardian()
+    {
+        using var sink = SmtpSink.Start();
+        await using var service = await SignUpScene.StartAsync(databases, sink, new JsonObject { ["minimumAge"] = 13 });
+        await service.SignUpAsync(Child, ("age", "under"), ("guardian", Parent));
+        await service.PostFormAsync((await sink.MailAsync()).ConfirmPath(), "confirm=1");
+
+        (await service.CountAsync("sign_up", "guardian_id is not null")).ShouldBe(0);
+        (await service.ExportAsync(Parent))["guardianships"]!.AsArray().Count.ShouldBe(2, "The request and the consent.");
+    }
+
+    [Fact]
+    public async Task The_page_on_which_a_guardian_erases_themselves_says_what_ends_with_it()
+    {
+        using var sink = SmtpSink.Start();
+        await using var service = await PreferenceScene.SubscribedAsync(databases, sink);
+        var page = await service.PreferencesAsync();
+        (await service.GetAsync($"{page}/data/erase").ReadPageAsync()).ShouldNotContain("for a child");
+
+        await service.EventAsync(Child, with: new() { ["guardian"] = new JsonObject { ["address"] = UnsubscribeScene.Ada }, ["notice"] = new JsonObject { ["version"] = 1 } });
+
+        (await service.GetAsync($"{page}/data/erase").ReadPageAsync()).ShouldContain("A consent that you gave for a child ends with it");
+    }
+}
