@@ -156,13 +156,15 @@ create table erasure (
     reason bytea,
     completed_at timestamp with time zone,
     events_erased bigint not null default 0,
+    kept_for_child boolean not null default false,
     constraint erasure_pk PRIMARY KEY (subscriber_id)
 );
 CREATE INDEX erasure_open ON consentledger.erasure USING btree (requested_at) WHERE (completed_at IS NULL);
 comment on table erasure is 'The last erasure of each subscriber: asked for, and completed once nothing is left that it takes. One that is open goes on after a crash, or once a legal hold is lifted.';
 comment on column erasure.erasure_id is 'The run_id of its purge records, and the event_id of the suppression that it leaves.';
 comment on column erasure.reason is 'Sealed: what the organisation noted; never the address. Null for one that the journal alone knew of.';
-grant select, update (completed_at, events_erased) on erasure to consentledger_purge;
+comment on column erasure.kept_for_child is 'All is done but what the records of a child say of the person, while a legal hold or a restriction keeps those.';
+grant select, update (completed_at, events_erased, kept_for_child) on erasure to consentledger_purge;
 grant insert, select, update on erasure to consentledger_service;
 
 create table evidence (

@@ -25,28 +25,28 @@ public sealed partial class LedgerStore
     }
 
     /// <summary>
-    /// How a subscriber stands with every purpose, locked until the connection's transaction ends: whoever would write to
-    /// them waits.
+    /// How these stand with every purpose, locked until the connection's transaction ends: whoever would write to them waits.
+    /// In one order, in which everybody takes them who needs more than one.
     /// </summary>
-    public static async Task<IReadOnlyList<ConsentState>> LockStatesAsync(
-        NpgsqlConnection connection, SubscriberId subscriber, CancellationToken cancellation)
+    public static async Task<ILookup<SubscriberId, ConsentState>> LockStatesAsync(
+        NpgsqlConnection connection, IEnumerable<SubscriberId> subscribers, CancellationToken cancellation)
     {
         const string Sql = """
-            select purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id
+            select purpose_id, kind::text, basis::text, occurred_at, expires_at, event_id, subscriber_id
             from consent_state
-            where subscriber_id = $1
-            order by purpose_id
+            where subscriber_id = any ($1)
+            order by subscriber_id, purpose_id
             for update
             """;
         await using var command = new NpgsqlCommand(Sql, connection);
-        command.Parameters.Add(new NpgsqlParameter<Guid> { TypedValue = subscriber.Value });
+        command.Parameters.Add(new NpgsqlParameter<Guid[]> { TypedValue = [.. subscribers.Select(subscriber => subscriber.Value)] });
         await using var reader = await command.ExecuteReaderAsync(cancellation);
-        var states = new List<ConsentState>();
+        var states = new List<(SubscriberId Subscriber, ConsentState State)>();
         while (await reader.ReadAsync(cancellation))
         {
-            states.Add(ReadState(reader));
+            states.Add((new SubscriberId(reader.GetGuid(6)), ReadState(reader)));
         }
 
-        return states;
+        return states.ToLookup(row => row.Subscriber, row => row.State);
     }
 }

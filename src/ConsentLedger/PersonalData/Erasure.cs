@@ -20,7 +20,8 @@ namespace ConsentLedger.PersonalData;
 /// <item>A line in the journal outside the database. From here on the erasure happens: a crash leaves the rest to the next
 /// start, and a restored back-up to its first.</item>
 /// <item>One transaction as consentledger_service: the erasure is asked for, every permission is ended, those that the person
-/// gave as the guardian of a child among them, and it is on record who asked. Nothing may be sent any more. It waits for batches of imports under way; those after it see it.</item>
+/// gave as the guardian of a child among them, and it is on record who asked. Nothing may be sent any more. It waits for
+/// batches of imports under way; those after it see it.</item>
 /// <item>One transaction as consentledger_purge: everything that goes goes, the purge records and suppressions stay, and
 /// the erasure is completed. A crash before leaves it open, and <see cref="FinishOpenAsync"/> goes on with it.</item>
 /// <item>It is answered.</item>
@@ -31,7 +32,7 @@ namespace ConsentLedger.PersonalData;
 /// </remarks>
 public sealed class Erasure(
     LedgerDatabase database, LedgerStore ledger, ErasureJournal journal, IEnumerable<IPersonalRecords> records, AuditTrail audit, Sealer sealer,
-    TimeProvider clock)
+    KeyRing keys, TimeProvider clock)
 {
     /// <summary>The newest no of each purpose, and one at all of them; an objection that was made as such stays one.</summary>
     private const string KeepSuppressions = $"""
@@ -154,13 +155,16 @@ public sealed class Erasure(
     /// a later one has overtaken, changes nothing. Returns how many consents ended that the person gave for a child: who gave
     /// them can't be shown any more.
     /// </summary>
-    public async Task<int> BeginAsync(JournalEntry entry, string? reason, Actor by, CancellationToken cancellation)
+    public Task<int> BeginAsync(JournalEntry entry, string? reason, Actor by, CancellationToken cancellation) =>
+        RepeatAsync(() => TryBeginAsync(entry, reason, by, cancellation));
+
+    private async Task<int> TryBeginAsync(JournalEntry entry, string? reason, Actor by, CancellationToken cancellation)
     {
         const string Ask = """
             insert into erasure (subscriber_id, erasure_id, requested_at, reason)
             values (@id, @EventId, @At, @box)
             on conflict (subscriber_id) do update
-            set erasure_id = excluded.erasure_id, requested_at = excluded.requested_at, reason = excluded.reason, completed_at = null, events_erased = 0
+            set erasure_id = excluded.erasure_id, requested_at = excluded.requested_at, reason = excluded.reason, completed_at = null, events_erased = 0, kept_for_child = false
             where erasure.requested_at < excluded.requested_at
             returning 1
             """;
@@ -172,39 +176,24 @@ public sealed class Erasure(
         var box = reason is null ? null : sealer.Seal(Encoding.UTF8.GetBytes(reason), ReasonPlace(entry.Subscriber));
         var asked = await connection.ExecuteScalarAsync<int?>(new CommandDefinition(
             Ask, new { id = entry.Subscriber.Value, entry.EventId, At = entry.At.UtcDateTime, box }, cancellationToken: cancellation));
-        var childrens = 0;
-        if (asked is not null)
-        {
-            foreach (var state in await LedgerStore.LockStatesAsync(connection, entry.Subscriber, cancellation))
-            {
-                await EndAsync(connection, entry, entry.Subscriber, state, null, cancellation);
-            }
-
-            foreach (var child in await GuardianshipRecords.ChildrenOfAsync(connection, entry.Subscriber, cancellation))
-            {
-                foreach (var state in (await LedgerStore.LockStatesAsync(connection, child.Key, cancellation)).Where(state => child.Contains(state.EventId)))
-                {
-                    childrens += await EndAsync(connection, entry, child.Key, state, GuardianErased, cancellation) ? 1 : 0;
-                }
-            }
-        }
-
+        var ended = asked is null ? 0 : await EndAllAsync(connection, entry, cancellation);
         if (asked is not null || by != Actor.Service)
         {
             await audit.WriteAsync(connection, by, new AuditEntry(AuditAction.SubscriberErased) { SubscriberId = entry.Subscriber.Value }, cancellation);
         }
 
         await transaction.CommitAsync(cancellation);
-        return childrens;
+        return ended;
     }
 
-    /// <summary>Does what is left of erasures that were asked for, held ones aside. Returns how many it completed.</summary>
+    /// <summary>Does what is left of erasures that were asked for, those aside that something still holds up. Returns how many it completed.</summary>
     public async Task<int> FinishOpenAsync(CancellationToken cancellation)
     {
-        const string Sql = """
+        const string Sql = $"""
             select subscriber_id from erasure
             where completed_at is null
                 and not exists (select from legal_hold where legal_hold.subscriber_id = erasure.subscriber_id)
+                and not (kept_for_child and exists (select from evidence where evidence.guardian_id = erasure.subscriber_id and {GuardianshipRecords.Kept}))
             order by requested_at
             """;
         await using var connection = await database.Service.OpenConnectionAsync(cancellation);
@@ -224,15 +213,18 @@ public sealed class Erasure(
     /// <param name="subscriber">Whose.</param>
     /// <param name="asked">The erasure that is to be answered; null for none.</param>
     /// <param name="cancellation">Leaves it to the next one.</param>
-    public async Task<ErasureOutcome> FinishAsync(SubscriberId subscriber, Guid? asked, CancellationToken cancellation)
+    public Task<ErasureOutcome> FinishAsync(SubscriberId subscriber, Guid? asked, CancellationToken cancellation) =>
+        RepeatAsync(() => TryFinishAsync(subscriber, asked, cancellation));
+
+    /// <summary>The worker that looks into sign-ups has a row before it locks the person, and this the other way about.</summary>
+    private static async Task<T> RepeatAsync<T>(Func<Task<T>> step)
     {
-        // The worker that looks into sign-ups has a row before it locks the person, and this the other way about.
         const int Attempts = 3;
         for (var attempt = 1; ; attempt++)
         {
             try
             {
-                return await TryFinishAsync(subscriber, asked, cancellation);
+                return await step();
             }
             catch (PostgresException deadlock) when (deadlock.SqlState == PostgresErrorCodes.DeadlockDetected && attempt < Attempts)
             {
@@ -248,7 +240,10 @@ public sealed class Erasure(
 
         // In the order in which a hold is placed: the two wait for each other, and whichever is second sees the first.
         await SignUpStore.LockAsync(connection, subscriber, subscriber, cancellation);
-        await LedgerStore.LockStatesAsync(connection, subscriber, cancellation);
+        var children = await GuardianshipRecords.ChildrenOfAsync(connection, subscriber, cancellation);
+        await LedgerStore.LockStatesAsync(connection, [subscriber, .. children], cancellation);
+        await connection.ExecuteAsync(new CommandDefinition(
+            "select pg_advisory_xact_lock_shared(@AdvisoryLock)", new { LegalHold.AdvisoryLock }, cancellationToken: cancellation));
         await connection.ExecuteAsync(new CommandDefinition(
             "select 1 from subscriber where subscriber_id = @Value for update", new { subscriber.Value }, cancellationToken: cancellation));
         var erasure = await connection.QuerySingleAsync<Row>(new CommandDefinition(
@@ -293,41 +288,68 @@ public sealed class Erasure(
             await kind.EraseAsync(connection, subscriber, cancellation);
         }
 
-        await ExecuteAsync("update erasure set completed_at = @now where subscriber_id = @id");
+        // What is kept with a child's records goes when they are free: the erasure is not completed before.
+        var kept = await GuardianshipRecords.AreKeptAsync(connection, subscriber, cancellation);
+        erased += erasure.EventsErased;
         await connection.ExecuteAsync(new CommandDefinition(
-            "update erasure set events_erased = @erased where subscriber_id = @id", new { erased, id = subscriber.Value }, cancellationToken: cancellation));
+            "update erasure set completed_at = case when not @kept then @now end, kept_for_child = @kept, events_erased = @erased where subscriber_id = @id",
+            new { kept, parameters.now, erased, id = subscriber.Value },
+            cancellationToken: cancellation));
         await transaction.CommitAsync(cancellation);
-        return new ErasureOutcome(subscriber, erasure.ErasureId == asked ? erased : 0, null);
+        return new ErasureOutcome(subscriber, erasure.ErasureId == asked ? erased : 0, null) { IsKeptForAChild = kept };
 
         async Task ExecuteAsync(string sql) => await connection.ExecuteAsync(new CommandDefinition(sql, parameters, cancellationToken: cancellation));
     }
 
     /// <summary>
-    /// Ends what permits or is asked for, as an event like any other: whoever follows the ledger hears of it. It goes with
-    /// the rest; of a child, it stays.
+    /// Ends what permits or is asked for, as events like any other: whoever follows the ledger hears of it. Those of the
+    /// person go with the rest; those of a child for whom the person consented stay. Returns how many consents those ended.
     /// </summary>
-    private async Task<bool> EndAsync(
-        NpgsqlConnection connection, JournalEntry entry, SubscriberId subscriber, ConsentState state, Evidence? why, CancellationToken cancellation)
+    private async Task<int> EndAllAsync(NpgsqlConnection connection, JournalEntry entry, CancellationToken cancellation)
     {
-        if (state.Purpose.IsFacet || !(state.Kind.Permits() || state.Kind == EventKind.Requested))
+        var children = await GuardianshipRecords.ChildrenOfAsync(connection, entry.Subscriber, cancellation);
+        var states = await LedgerStore.LockStatesAsync(connection, [entry.Subscriber, .. children], cancellation);
+        foreach (var state in states[entry.Subscriber].Where(CanEnd))
         {
-            return false;
+            await EndAsync(connection, entry, entry.Subscriber, state, cancellation);
         }
 
+        var ended = 0;
+        var named = await GuardianshipRecords.ConsentsOfAsync(connection, entry.Subscriber, entry.At + EventRules.ClockTolerance, cancellation);
+        foreach (var child in children.Where(child => child != entry.Subscriber))
+        {
+            // A request that waits may hide the consent that was there before it.
+            foreach (var state in states[child].Where(CanEnd).Where(state => named[child].Any(one =>
+                one.Event == state.EventId || (one.Purpose == state.Purpose && state.Kind == EventKind.Requested))))
+            {
+                await EndAsync(connection, entry, child, state, cancellation);
+                ended += state.Kind.Permits() ? 1 : 0;
+            }
+        }
+
+        return ended;
+    }
+
+    private static bool CanEnd(ConsentState state) => !state.Purpose.IsFacet && (state.Kind.Permits() || state.Kind == EventKind.Requested);
+
+    /// <summary>The id follows from what is ended, and by which erasure, so that a restored database ends it once.</summary>
+    private async Task EndAsync(
+        NpgsqlConnection connection, JournalEntry entry, SubscriberId subscriber, ConsentState state, CancellationToken cancellation)
+    {
         var at = state.Since >= entry.At ? state.Since.AddMicroseconds(1) : entry.At;
-        return await ledger.AppendAsync(
+        await ledger.AppendAsync(
             connection,
             new ConsentEvent
             {
                 SubscriberId = subscriber,
-                Id = Ledger.EventId.New(at),
+                Id = EventId.Of(keys.EventIdKey, at, Encoding.ASCII.GetBytes($"erasure {entry.EventId:D} {subscriber} {state.EventId}")),
                 Purpose = state.Purpose,
                 Kind = EventKind.Revoked,
                 Basis = state.Basis,
                 Source = SourceKind.System,
                 OccurredAt = at,
-                RecordedAt = entry.At,
-                Evidence = why,
+                RecordedAt = subscriber == entry.Subscriber ? entry.At : Instant.Of(clock.GetUtcNow()),
+                Evidence = subscriber == entry.Subscriber ? null : GuardianErased,
             },
             address: null,
             cancellation);
@@ -346,4 +368,7 @@ public sealed record ErasureOutcome(SubscriberId Subscriber, long EventsErased, 
 {
     /// <summary>How many consents ended that the person gave as the guardian of a child.</summary>
     public int ChildrensConsentsEnded { get; init; }
+
+    /// <summary>True if what a child's records say of the person stays until those are free of a legal hold or a restriction.</summary>
+    public bool IsKeptForAChild { get; init; }
 }

@@ -204,7 +204,7 @@ public sealed record DeletionRecord(string Rule, string? Purpose, EventKind? Kin
 /// <summary>How a hold's reason is sealed, and how a hold and what deletes records without a state to lock wait for each other.</summary>
 internal static class LegalHold
 {
-    /// <summary>Taken by whoever places a hold, and shared by the purge's batches of requests and of the audit trail.</summary>
+    /// <summary>Taken by whoever places a hold, and shared by erasures and by the purge's batches of requests and of the audit trail.</summary>
     public const long AdvisoryLock = 0x434C_486F_6C64;
 
     public static byte[] SealReason(string reason, SubscriberId subscriber, Sealer sealer) =>

@@ -33,13 +33,14 @@ public sealed class Rectification(
         await using var connection = await database.OpenConnectionAsync(cancellation);
         await using var transaction = await connection.BeginTransactionAsync(cancellation);
         await SignUpStore.LockAsync(connection, from, to, cancellation);
-        var states = await LedgerStore.LockStatesAsync(connection, from, cancellation);
+        var locked = await LedgerStore.LockStatesAsync(connection, [from, to], cancellation);
+        var states = locked[from].ToList();
         if (states.Count == 0)
         {
             return null;
         }
 
-        var standing = (await LedgerStore.LockStatesAsync(connection, to, cancellation)).ToDictionary(state => state.Purpose);
+        var standing = locked[to].ToDictionary(state => state.Purpose);
         var facets = SubscriberState.Of(standing.Values);
         var carried = 0;
         List<string> heldBack = [];

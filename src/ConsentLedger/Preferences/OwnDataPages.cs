@@ -113,7 +113,7 @@ internal static class OwnDataPages
         }
 
         await using var connection = await database.OpenConnectionAsync(cancellation);
-        var guardian = await GuardianshipRecords.AnyAsync(connection, link.Subscriber, cancellation);
+        var guardian = await GuardianshipRecords.AnyStandsAsync(connection, link.Subscriber, cancellation);
         return PageResult.Of<ErasePrompt>(new { Token = token, IsGuardian = guardian });
     }
 
@@ -132,7 +132,7 @@ internal static class OwnDataPages
         }
 
         var outcome = await erasure.EraseAsync(link.Subscriber, ErasureReason, context.Subject(), CancellationToken.None);
-        return PageResult.Of<Erased>(new { IsHeld = outcome.Hold is not null });
+        return PageResult.Of<Erased>(new { IsHeld = outcome.Hold is not null, outcome.IsKeptForAChild });
     }
 
     /// <summary>What is answered to a link that is none, or that is too old; null for one that works.</summary>

@@ -3,6 +3,7 @@ using ConsentLedger.Choices;
 using ConsentLedger.Database;
 using ConsentLedger.Ledger;
 using ConsentLedger.Mail;
+using ConsentLedger.PersonalData;
 using ConsentLedger.Purposes;
 using ConsentLedger.Subscribers;
 using Dapper;
@@ -19,8 +20,25 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
     /// <summary>How long an event at <c>*</c> is kept; what it forbids stays in force.</summary>
     public static readonly Period FacetsKept = new(24, 0);
 
-    /// <summary>Everything that is kept of a subscriber, with when it goes.</summary>
+    /// <summary>Everything that is kept of a subscriber, with when it goes; what a child's records say of them goes with those.</summary>
     public async Task<ExplainedSubscriber> ExplainAsync(SubscriberId subscriber, DateTimeOffset now, CancellationToken cancellation)
+    {
+        var explained = await ExplainOwnAsync(subscriber, now, cancellation);
+        await using var connection = await database.OpenConnectionAsync(cancellation);
+        List<ExplainedRecord> named = [];
+        foreach (var child in await GuardianshipRecords.ConsentsOfAsync(connection, subscriber, DateTimeOffset.MaxValue, cancellation))
+        {
+            var (heldBy, records) = await ExplainOwnAsync(child.Key, now, cancellation);
+            var events = child.Select(one => one.Event).ToHashSet();
+            named.AddRange(records
+                .Where(record => record.Record == RetainedRecord.Evidence && record.EventId is { } id && events.Contains(id))
+                .Select(record => record with { Record = RetainedRecord.Guardianship, EventId = null, GoesAt = heldBy is null ? record.GoesAt : null }));
+        }
+
+        return explained with { Records = [.. explained.Records.Concat(named).OrderBy(record => record.GoesAt ?? DateTimeOffset.MaxValue)] };
+    }
+
+    private async Task<ExplainedSubscriber> ExplainOwnAsync(SubscriberId subscriber, DateTimeOffset now, CancellationToken cancellation)
     {
         const string Sql = """
             select event.event_id, event.purpose_id, event.kind::text, event.occurred_at, event.expires_at, evidence.event_id is not null as has_evidence
@@ -37,7 +55,7 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
             select purpose_id, kind::text, occurred_at, purged_at from purge_record where subscriber_id = @id order by purged_at, event_id;
             select requested_at from erasure where subscriber_id = @id;
             select created_at, finished_at from mail_outbox where subscriber_id = @id;
-            select received_at from sign_up where subscriber_id = @id
+            select received_at from sign_up where subscriber_id = @id or guardian_id = @id
             """;
         var all = (await purposes.ListAsync(cancellation)).ToDictionary(purpose => purpose.Id);
         var states = await ledger.ReadStatesAsync(subscriber, cancellation);
@@ -252,6 +270,9 @@ public enum RetainedRecord
 
     /// <summary>What a form sent.</summary>
     SignUp,
+
+    /// <summary>What a child's evidence says of the person as the guardian.</summary>
+    Guardianship,
 }
 
 /// <summary>What keeps everything of a subscriber.</summary>

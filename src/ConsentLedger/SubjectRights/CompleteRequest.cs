@@ -44,7 +44,8 @@ public static class CompleteRequest
     /// <summary>What came of an erasure or a rectification, to tell the person.</summary>
     /// <param name="Kept">What was not erased yet, and why; empty where nothing stands in the way.</param>
     /// <param name="HeldBack">Purposes whose consent was not carried over, because the new address says no to them.</param>
-    public sealed record RequestOutcome(IReadOnlyList<EraseSubscriber.KeptRecords> Kept, IReadOnlyList<string> HeldBack);
+    /// <param name="ChildrensConsentsEnded">How many consents ended that the person gave as the guardian of a child.</param>
+    public sealed record RequestOutcome(IReadOnlyList<EraseSubscriber.KeptRecords> Kept, IReadOnlyList<string> HeldBack, int ChildrensConsentsEnded = 0);
 
     /// <summary>
     /// Nothing is done before everything that was sent is known to be right. An erasure and a rectification are durable by
@@ -93,7 +94,7 @@ public static class CompleteRequest
             }
 
             var erased = await erasure.EraseAsync(entry.Request.SubscriberId, $"Request {id:D}", context.Actor(), token);
-            outcome = new RequestOutcome(EraseSubscriber.KeptRecords.Of(erased), []);
+            outcome = new RequestOutcome(EraseSubscriber.KeptRecords.Of(erased), [], erased.ChildrensConsentsEnded);
             return null;
         }
 

@@ -46,13 +46,18 @@ public static class EraseSubscriber
 
     /// <summary>Records that the law lets the organisation keep.</summary>
     /// <param name="What">Which.</param>
-    /// <param name="Because">What stands in the way: <c>legal-hold</c>.</param>
-    /// <param name="Reason">Why the hold was placed.</param>
+    /// <param name="Because">What stands in the way: <c>legal-hold</c>, or <c>childs-records</c> that are held.</param>
+    /// <param name="Reason">Why the hold was placed; of a child's, only that there is one.</param>
     /// <param name="Until">When they go.</param>
     public sealed record KeptRecords(string What, string Because, string Reason, string Until)
     {
-        internal static IReadOnlyList<KeptRecords> Of(ErasureOutcome outcome) => outcome.Hold is { } hold
-            ? [new KeptRecords("Everything recorded about this subscriber", "legal-hold", hold, "They are erased when the hold is lifted (UK GDPR Art 17(3)).")]
+        internal static IReadOnlyList<KeptRecords> Of(ErasureOutcome outcome) =>
+            outcome.Hold is { } hold
+                ? [new KeptRecords("Everything recorded about this subscriber", "legal-hold", hold, "They are erased when the hold is lifted (UK GDPR Art 17(3)).")]
+            : outcome.IsKeptForAChild
+                ? [new KeptRecords(
+                    "What a child's records say of this person as the guardian", "childs-records", "The child's records are under a legal hold or a restriction.",
+                    "It is erased when they are free of it (UK GDPR Art 17(3)).")]
             : [];
     }
 

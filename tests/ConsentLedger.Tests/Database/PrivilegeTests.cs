@@ -21,7 +21,7 @@ public sealed class PrivilegeTests(TestDatabase databases)
         ["breach"] = ("insert select update", ""),
         ["consent_event"] = ("insert select", "delete select"),
         ["consent_state"] = ("insert select update", "delete insert select update"),
-        ["erasure"] = ("insert select update", "select update(completed_at events_erased)"),
+        ["erasure"] = ("insert select update", "select update(completed_at events_erased kept_for_child)"),
         ["evidence"] = ("insert select", "delete select"),
         ["form"] = ("insert select update", ""),
         ["idempotency"] = ("delete insert select update", ""),

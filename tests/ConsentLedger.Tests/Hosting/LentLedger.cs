@@ -148,11 +148,6 @@ internal sealed class LentLedger : IAsyncDisposable
         try
         {
             await using var connection = await Superuser.OpenConnectionAsync();
-            if ((string)(await AskAsync(connection, Fingerprint))! != fingerprint || await SizeAsync(connection) > size + MostGrowth)
-            {
-                return false;
-            }
-
             for (var tries = 0; (bool)(await AskAsync(connection, Busy))!; tries++)
             {
                 if (tries == 10)
@@ -162,6 +157,11 @@ internal sealed class LentLedger : IAsyncDisposable
 
                 // What was closed just now may not have ended yet.
                 await Task.Delay(20);
+            }
+
+            if ((string)(await AskAsync(connection, Fingerprint))! != fingerprint || await SizeAsync(connection) > size + MostGrowth)
+            {
+                return false;
             }
 
             await AskAsync(connection, emptying);

@@ -97,17 +97,28 @@ internal sealed class TestService : IAsyncDisposable
         var folder = dataDirectory is null ? Directory.CreateTempSubdirectory("consentledger-tests-") : null;
         dataDirectory ??= folder!.FullName;
         var database = lent?.Enter() ?? new LedgerDatabase(connectionString);
-        var app = LedgerService.Build([], new PublicUrl(new Uri("https://consent.example")), database, keys, new DataDirectory(dataDirectory), clock, builder =>
+        WebApplication app;
+        try
         {
-            builder.WebHost.UseUrls("http://127.0.0.1:0");
-            builder.Logging.ClearProviders();
-            builder.Logging.SetMinimumLevel(LogLevel.Trace);
-            builder.Logging.AddProvider(new SuiteLog());
-            builder.Configuration["ConsentLedger:Retention:Schedule"] = "off";
-            builder.Configuration["ConsentLedger:Renewals:Schedule"] = "off";
-            configure?.Invoke(builder);
-        });
-        await app.StartAsync();
+            app = LedgerService.Build([], new PublicUrl(new Uri("https://consent.example")), database, keys, new DataDirectory(dataDirectory), clock, builder =>
+            {
+                builder.WebHost.UseUrls("http://127.0.0.1:0");
+                builder.Logging.ClearProviders();
+                builder.Logging.SetMinimumLevel(LogLevel.Trace);
+                builder.Logging.AddProvider(new SuiteLog());
+                builder.Configuration["ConsentLedger:Retention:Schedule"] = "off";
+                builder.Configuration["ConsentLedger:Renewals:Schedule"] = "off";
+                configure?.Invoke(builder);
+            });
+            await app.StartAsync();
+        }
+        catch
+        {
+            lent?.Leave();
+            folder?.Delete(recursive: true);
+            throw;
+        }
+
         var client = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new Uri(app.Urls.Single()) };
         var service = new TestService(app, folder, dataDirectory, database, keys, clock, connectionString, lent, client);
         client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", await service.CreateKeyAsync([.. Scope.All]));

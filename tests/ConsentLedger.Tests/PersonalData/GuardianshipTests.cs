@@ -1,10 +1,14 @@
 using System.Text.Json.Nodes;
+using ConsentLedger.Ledger;
+using ConsentLedger.PersonalData;
+using ConsentLedger.Security;
 using ConsentLedger.Tests.Hosting;
 using ConsentLedger.Tests.Mail;
 using ConsentLedger.Tests.Preferences;
 using ConsentLedger.Tests.Retention;
 using ConsentLedger.Tests.SignUps;
 using ConsentLedger.Tests.Unsubscribe;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace ConsentLedger.Tests.PersonalData;
 
@@ -37,17 +41,18 @@ public sealed class GuardianshipTests(TestDatabase databases)
     }
 
     [Fact]
-    public async Task A_list_names_guardians_too()
+    public async Task When_it_goes_is_explained_to_the_guardian_too()
     {
         await using var service = await TestService.StartAsync(databases);
-        await service.PurposeAsync();
-        var line = Given.Event(Child, occurredAt: TestService.Start.AddDays(-1), with: ByParent).ToJsonString();
-        using var list = new StringContent(line + "\n", System.Text.Encoding.UTF8, "application/x-ndjson");
+        await service.PurposeAsync(with: new() { ["retention"] = new JsonObject { ["evidence"] = "P1Y" } });
+        await service.EventAsync(Child, with: ByParent);
 
-        (await service.Client.PostAsync("/v1/events/import", list, TestContext.Current.CancellationToken)).EnsureSuccessStatusCode();
+        var kept = (await service.PostAsync("/v1/retention/preview", new JsonObject { ["address"] = Parent }).ReadAsync())["records"]!.AsArray();
 
-        var named = (await service.ExportAsync(Parent))["guardianships"]!.AsArray().Count;
-        named.ShouldBe((await service.HistoryAsync(Child)).Count(one => one.Evidence?.Guardian is not null));
+        var record = kept.Single(record => record!.Text("record") == "guardianship")!;
+        (record.Text("purpose"), record.Text("rule")).ShouldBe(("newsletter", "evidence"));
+        record.Text("goesAt").ShouldStartWith("2027-11-22");
+        record["eventId"].ShouldBeNull();
     }
 
     [Fact]
@@ -91,18 +96,96 @@ public sealed class GuardianshipTests(TestDatabase databases)
         (await service.ExportAsync(Parent))["guardianships"]!.AsArray().Count.ShouldBe(1);
     }
 
-    [Fact]
-    public async Task What_a_legal_hold_keeps_of_the_child_stays_and_permits_nothing()
+    [Theory]
+    [InlineData("hold")]
+    [InlineData("restriction")]
+    public async Task What_is_kept_of_the_child_stays_permits_nothing_and_goes_when_it_is_free(string by)
     {
         await using var service = await TestService.StartAsync(databases);
         await service.PurposeAsync();
         await service.EventAsync(Child, with: ByParent);
-        await service.PutAsync($"/v1/subscribers/{service.IdOf(Child)}/hold", new JsonObject { ["reason"] = "A claim" }).ReadAsync();
+        var id = service.IdOf(Child);
+        await (by == "hold"
+            ? service.PutAsync($"/v1/subscribers/{id}/hold", new JsonObject { ["reason"] = "A claim" }).ReadAsync()
+            : service.EventAsync(Child, "restricted", "*"));
 
+        var kept = (await service.EraseAsync(Parent))["kept"]!.AsArray().ShouldHaveSingleItem()!;
+
+        kept.Text("because").ShouldBe("childs-records");
+        kept.ToJsonString().ShouldNotContain("A claim");
+        (await service.CountAsync("consent_state", "kind = 'revoked' and purpose_id > 0")).ShouldBe(1);
+        (await service.CountAsync("evidence", "guardian_id is not null")).ShouldBe(1);
+        (await service.ExportAsync(Parent))["erasures"]![0]!["completedAt"].ShouldBeNull();
+        service.Clock.Advance(TimeSpan.FromHours(1));
+        await (by == "hold"
+            ? service.SendAsync(HttpMethod.Delete, $"/v1/subscribers/{id}/hold")
+            : service.PostAsync("/v1/events", Given.Event(Child, "unrestricted", "*", occurredAt: service.Clock.GetUtcNow())));
+        await MailScene.UntilAsync(async () =>
+        {
+            service.Clock.Advance(TimeSpan.FromSeconds(5));
+            return await service.CountAsync("evidence", "guardian_id is not null") == 0;
+        }, "it has gone");
+        await MailScene.UntilAsync(async () => await service.CountAsync("erasure", "completed_at is null") == 0, "it is completed");
+        await service.RebuildChangesNothingAsync();
+    }
+
+    [Fact]
+    public async Task A_consent_that_is_given_while_the_guardian_is_held_is_a_new_one_and_keeps_its_evidence()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Child, with: ByParent);
+        await service.PutAsync($"/v1/subscribers/{service.IdOf(Parent)}/hold", new JsonObject { ["reason"] = "A claim" }).ReadAsync();
         await service.EraseAsync(Parent);
+        await service.EventAsync(Child, occurredAt: TestService.Start.AddMinutes(1), with: ByParent);
+
+        await service.SendAsync(HttpMethod.Delete, $"/v1/subscribers/{service.IdOf(Parent)}/hold");
+        await MailScene.UntilAsync(async () =>
+        {
+            service.Clock.Advance(TimeSpan.FromSeconds(5));
+            return await service.CountAsync("erasure", "completed_at is null") == 0;
+        }, "it is completed");
+
+        (await service.ReasonAsync(Child)).ShouldBe("given");
+        (await service.ExportAsync(Parent))["guardianships"]!.AsArray().Count.ShouldBe(1, "The new one.");
+    }
+
+    [Fact]
+    public async Task An_erasure_that_a_journal_tells_of_late_ends_only_what_was_given_before_it_and_ends_it_once()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.PurposeAsync("events");
+        await service.EventAsync(Child, occurredAt: TestService.Start.AddDays(-2), with: ByParent);
+        service.Clock.Advance(TimeSpan.FromDays(1));
+        await service.EventAsync(Child, purpose: "events", occurredAt: TestService.Start.AddHours(1), with: ByParent);
+        var erasure = service.Services.GetRequiredService<Erasure>();
+        var entry = new JournalEntry(null, service.IdOf(Parent), JournalEntry.Everything, Guid.NewGuid(), TestService.Start.AddHours(1));
+
+        (await erasure.BeginAsync(entry, null, Actor.Service, TestContext.Current.CancellationToken)).ShouldBe(1);
+        await service.SqlAsync("delete from erasure");
+        await erasure.BeginAsync(entry, null, Actor.Service, TestContext.Current.CancellationToken);
 
         (await service.ReasonAsync(Child)).ShouldBe("revoked");
-        (await service.CountAsync("evidence", "guardian_id is not null")).ShouldBe(1);
+        (await service.ReasonAsync(Child, "events")).ShouldBe("given");
+        (await service.HistoryAsync(Child)).Count.ShouldBe(3);
+        (await service.HistoryAsync(Child)).Single(one => one.Kind == EventKind.Revoked).RecordedAt.ShouldBe(service.Clock.GetUtcNow());
+    }
+
+    [Fact]
+    public async Task A_consent_that_a_request_hides_ends_too()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Child, occurredAt: TestService.Start.AddDays(-2), with: ByParent);
+        await service.EventAsync(Child, "requested", occurredAt: TestService.Start.AddDays(-1));
+
+        (await service.EraseAsync(Parent))["childrensConsentsEnded"]!.GetValue<int>().ShouldBe(0, "It was not in force.");
+
+        (await service.ReasonAsync(Child)).ShouldBe("revoked");
+        service.Clock.Advance(TimeSpan.FromDays(60));
+        await service.PurgeAsync();
+        (await service.CheckAsync(Child))["allowed"]!.GetValue<bool>().ShouldBeFalse();
     }
 
     [Fact]

@@ -7,6 +7,7 @@ using ConsentLedger.Ledger;
 using ConsentLedger.Security;
 using ConsentLedger.Tests.Hosting;
 using ConsentLedger.Tests.Mail;
+using ConsentLedger.Tests.PersonalData;
 using ConsentLedger.Tests.Preferences;
 using ConsentLedger.Tests.SignUps;
 
@@ -203,6 +204,24 @@ public sealed partial class UndoTests(TestDatabase databases)
     }
 
     /// <summary>Presses the button of the unsubscribe page; the path of the undo button of the page that follows, if it has one.</summary>
+    [Fact]
+    public async Task What_a_child_unsubscribed_from_is_not_undone_once_nothing_shows_who_had_consented()
+    {
+        using var sink = SmtpSink.Start();
+        await using var service = await PreferenceScene.StartAsync(databases, sink, new() { ["minimumAge"] = 13 });
+        await service.EventAsync(PreferenceScene.Ada, with: new()
+        {
+            ["notice"] = new JsonObject { ["version"] = 1 },
+            ["guardian"] = new JsonObject { ["address"] = "parent@example.org" },
+        });
+        var undo = await UnsubscribeAsync(service);
+
+        await service.EraseAsync("parent@example.org");
+
+        (await service.PostFormAsync(undo!, "confirm=1").ReadPageAsync()).ShouldContain("too late");
+        (await service.CheckAsync(PreferenceScene.Ada))["allowed"]!.GetValue<bool>().ShouldBeFalse();
+    }
+
     private static async Task<string?> UnsubscribeAsync(TestService service, string address = PreferenceScene.Ada, string purpose = "newsletter")
     {
         var page = await service.PostFormAsync(await service.LinkAsync(address, purpose), "confirm=1").ReadPageAsync();

@@ -1,0 +1,130 @@
+using System.Runtime.CompilerServices;
+using ConsentLedger.Database;
+using ConsentLedger.Ledger;
+using ConsentLedger.Purposes;
+using ConsentLedger.Security;
+using ConsentLedger.Subscribers;
+using Dapper;
+using Npgsql;
+
+namespace ConsentLedger.PersonalData;
+
+/// <summary>
+/// The consents in which a person is named, by address, as the guardian who gave them for a child (FACTS 37). They are the
+/// child's records; what is told here is what they say of the guardian, and nothing of the child.
+/// </summary>
+internal sealed class GuardianshipRecords(PurposeCatalogue purposes, Sealer sealer, TimeProvider clock) : IPersonalRecords
+{
+    /// <summary>The event that evidence is of permits something now.</summary>
+    private const string Stands = """
+        exists (
+            select from consent_state state
+            where state.subscriber_id = evidence.subscriber_id and state.event_id = evidence.event_id
+                and state.kind in ('permitted', 'given', 'renewed'))
+        """;
+
+    /// <summary>Evidence, its event and the guardian's erasure: that the erasure takes it.</summary>
+    private const string Due = $"""
+        erasure.subscriber_id = evidence.guardian_id
+            and event.subscriber_id = evidence.subscriber_id and event.event_id = evidence.event_id
+            and event.recorded_at <= erasure.requested_at + @ClockTolerance and not {Stands}
+        """;
+
+    /// <summary>Of evidence: that the child's records are kept as they are.</summary>
+    public const string Kept = """
+        (exists (select from legal_hold where legal_hold.subscriber_id = evidence.subscriber_id)
+            or exists (
+                select from consent_state restriction
+                where restriction.subscriber_id = evidence.subscriber_id and restriction.purpose_id = -2 and restriction.kind = 'restricted'))
+        """;
+
+    public string Name => "guardianships";
+
+    public IReadOnlyList<string> Columns => [];
+
+    public IReadOnlyList<string> Fields => ["occurredAt", "purpose", "kind", "guardian", "recordedAt"];
+
+    public async IAsyncEnumerable<object> ReadAsync(
+        NpgsqlConnection connection, SubscriberId subscriber, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        const string Sql = """
+            select subscriber_id, event_id, event.purpose_id, event.kind::text, event.occurred_at, event.recorded_at, evidence.sealed
+            from evidence join consent_event event using (subscriber_id, event_id)
+            where guardian_id = @Value
+            order by event.occurred_at desc, event_id
+            """;
+        var keys = await purposes.KeysAsync(cancellation);
+        await foreach (var row in connection.QueryUnbufferedAsync<Row>(Sql, new { subscriber.Value }).WithCancellation(cancellation))
+        {
+            var evidence = LedgerRow.OpenEvidence(row.Sealed, new SubscriberId(row.SubscriberId), new EventId(row.EventId), sealer);
+            yield return new GuardianshipRecord(
+                row.OccurredAt, keys.Of(new PurposeId(row.PurposeId)), Label<EventKind>.Parse(row.Kind), evidence.Guardian, row.RecordedAt);
+        }
+    }
+
+    /// <summary>
+    /// The evidence goes, but what a legal hold or a restriction keeps of the child; the child's events stay, and
+    /// <see cref="Erasure"/> has ended what rested on them. What was recorded after the erasure was asked for, or stands all
+    /// the same, is a new consent.
+    /// </summary>
+    public Task EraseAsync(NpgsqlConnection connection, SubscriberId subscriber, CancellationToken cancellation)
+    {
+        const string Sql = $"""
+            with gone as (
+                delete from evidence
+                using consent_event event, erasure
+                where evidence.guardian_id = @Value and {Due} and not {Kept}
+                returning event.subscriber_id, event.event_id, event.purpose_id, event.kind, event.occurred_at, erasure.erasure_id
+            )
+            insert into purge_record (subscriber_id, run_id, event_id, rule, purpose_id, kind, occurred_at, purged_at)
+            select subscriber_id, erasure_id, event_id, 'evidence', purpose_id, kind, occurred_at, @now from gone
+            on conflict do nothing
+            """;
+        return connection.ExecuteAsync(new CommandDefinition(
+            Sql, new { subscriber.Value, EventRules.ClockTolerance, now = Instant.Of(clock.GetUtcNow()).UtcDateTime }, cancellationToken: cancellation));
+    }
+
+    /// <summary>True if something of what an erasure takes is kept with the records of a child: the erasure then waits for it.</summary>
+    public static async Task<bool> AreKeptAsync(NpgsqlConnection connection, SubscriberId guardian, CancellationToken cancellation) =>
+        await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
+            $"select exists (select from evidence, consent_event event, erasure where evidence.guardian_id = @Value and {Due} and {Kept})",
+            new { guardian.Value, EventRules.ClockTolerance },
+            cancellationToken: cancellation));
+
+    /// <summary>True if a child's consent stands that this person gave.</summary>
+    public static async Task<bool> AnyStandsAsync(NpgsqlConnection connection, SubscriberId guardian, CancellationToken cancellation) =>
+        await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
+            $"select exists (select from evidence where guardian_id = @Value and {Stands})", new { guardian.Value }, cancellationToken: cancellation));
+
+    /// <summary>The children for whom this person consented.</summary>
+    public static async Task<IReadOnlyList<SubscriberId>> ChildrenOfAsync(NpgsqlConnection connection, SubscriberId guardian, CancellationToken cancellation) =>
+        [.. (await connection.QueryAsync<Guid>(new CommandDefinition(
+            "select distinct subscriber_id from evidence where guardian_id = @Value", new { guardian.Value }, cancellationToken: cancellation)))
+            .Select(id => new SubscriberId(id))];
+
+    /// <summary>What of these children was recorded, until some time, as this person's consent; read it once their states are locked.</summary>
+    public static async Task<ILookup<SubscriberId, (EventId Event, PurposeId Purpose)>> ConsentsOfAsync(
+        NpgsqlConnection connection, SubscriberId guardian, DateTimeOffset until, CancellationToken cancellation)
+    {
+        const string Sql = """
+            select evidence.subscriber_id, evidence.event_id, evidence.purpose_id
+            from evidence join consent_event event using (subscriber_id, event_id)
+            where guardian_id = @Value and event.recorded_at <= @until
+            """;
+        var rows = await connection.QueryAsync<(Guid Child, Guid Event, int Purpose)>(new CommandDefinition(
+            Sql, new { guardian.Value, until = until.UtcDateTime }, cancellationToken: cancellation));
+        return rows.ToLookup(row => new SubscriberId(row.Child), row => (new EventId(row.Event), new PurposeId(row.Purpose)));
+    }
+
+    private sealed record Row(
+        Guid SubscriberId, Guid EventId, int PurposeId, string Kind, DateTimeOffset OccurredAt, DateTimeOffset RecordedAt, byte[] Sealed);
+}
+
+/// <summary>A child's event in which a person is named as the guardian.</summary>
+/// <param name="OccurredAt">When it happened.</param>
+/// <param name="Purpose">The purpose's key.</param>
+/// <param name="Kind">What happened.</param>
+/// <param name="Guardian">What is kept of the guardian.</param>
+/// <param name="RecordedAt">When the service learned of it.</param>
+public sealed record GuardianshipRecord(
+    DateTimeOffset OccurredAt, string Purpose, EventKind Kind, IReadOnlyDictionary<string, object?>? Guardian, DateTimeOffset RecordedAt);
