@@ -38,7 +38,7 @@ public sealed class Undoing(NpgsqlDataSource database, LedgerStore ledger, Purpo
             "select 1 from consent_state where subscriber_id = @id order by purpose_id for update",
             new { id = token.Subscriber.Value },
             cancellationToken: cancellation));
-        if (await FindAsync(token, cancellation) is not { } found)
+        if (await FindAsync(token, cancellation) is not { } found || await IsOfAnErasedGuardianAsync(connection, found.Ended, cancellation))
         {
             return null;
         }
@@ -80,6 +80,17 @@ public sealed class Undoing(NpgsqlDataSource database, LedgerStore ledger, Purpo
             ? new Found(id, withdrawal, ended, purpose, IsDone: state.EventId == id)
             : null;
     }
+
+    /// <summary>True if whoever gave a child's consent has been erased since: a hold may keep the evidence, and nothing rests on it any more.</summary>
+    private static async Task<bool> IsOfAnErasedGuardianAsync(NpgsqlConnection connection, ConsentEvent ended, CancellationToken cancellation) =>
+        await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
+            """
+            select exists (
+                select from evidence join erasure on erasure.subscriber_id = evidence.guardian_id
+                where evidence.subscriber_id = @subscriber and evidence.event_id = @id and erasure.requested_at >= @recordedAt)
+            """,
+            new { subscriber = ended.SubscriberId.Value, id = ended.Id.Value, recordedAt = (ended.RecordedAt - EventRules.ClockTolerance).UtcDateTime },
+            cancellationToken: cancellation));
 
     private ConsentEvent Restored(Found found, SourceKind source, Visitor visitor)
     {

@@ -110,6 +110,7 @@ public sealed class Erasure(
     private static readonly Evidence? GuardianErased = Evidence.Of(new Dictionary<string, object?> { ["guardian"] = "erased" });
 
     private readonly IReadOnlyList<IPersonalRecords> records = [.. records];
+    private readonly GuardianshipRecords guardianships = records.OfType<GuardianshipRecords>().Single();
 
     /// <summary>Erases a subscriber, known or not; when this returns it is done, or waits for a legal hold.</summary>
     /// <param name="subscriber">Whom.</param>
@@ -193,7 +194,7 @@ public sealed class Erasure(
             select subscriber_id from erasure
             where completed_at is null
                 and not exists (select from legal_hold where legal_hold.subscriber_id = erasure.subscriber_id)
-                and not (kept_for_child and exists (select from evidence where evidence.guardian_id = erasure.subscriber_id and {GuardianshipRecords.Kept}))
+                and (not kept_for_child or {GuardianshipRecords.AnyFree} or not {GuardianshipRecords.AnyKept})
             order by requested_at
             """;
         await using var connection = await database.Service.OpenConnectionAsync(cancellation);
@@ -243,12 +244,12 @@ public sealed class Erasure(
         var children = await GuardianshipRecords.ChildrenOfAsync(connection, subscriber, cancellation);
         await LedgerStore.LockStatesAsync(connection, [subscriber, .. children], cancellation);
         await connection.ExecuteAsync(new CommandDefinition(
-            "select pg_advisory_xact_lock_shared(@AdvisoryLock)", new { LegalHold.AdvisoryLock }, cancellationToken: cancellation));
-        await connection.ExecuteAsync(new CommandDefinition(
-            "select 1 from subscriber where subscriber_id = @Value for update", new { subscriber.Value }, cancellationToken: cancellation));
+            "select 1 from subscriber where subscriber_id = @Value for update; select pg_advisory_xact_lock_shared(@AdvisoryLock)",
+            new { subscriber.Value, LegalHold.AdvisoryLock },
+            cancellationToken: cancellation));
         var erasure = await connection.QuerySingleAsync<Row>(new CommandDefinition(
             """
-            select erasure_id, requested_at, completed_at, events_erased, (select reason from legal_hold where legal_hold.subscriber_id = erasure.subscriber_id) as hold
+            select erasure_id, requested_at, completed_at, events_erased, kept_for_child, (select reason from legal_hold where legal_hold.subscriber_id = erasure.subscriber_id) as hold
             from erasure where subscriber_id = @Value for update
             """,
             new { subscriber.Value },
@@ -263,6 +264,22 @@ public sealed class Erasure(
             return new ErasureOutcome(subscriber, 0, LegalHold.OpenReason(hold, subscriber, sealer));
         }
 
+        // What is kept with a child's records goes when they are free: the erasure is not completed before. All else of it
+        // is done once, or it would take what came after it.
+        var erased = erasure.KeptForChild ? erasure.EventsErased : await EraseAsync(connection, subscriber, erasure, cancellation);
+        await guardianships.EraseAsync(connection, subscriber, cancellation);
+        var kept = await GuardianshipRecords.AreKeptAsync(connection, subscriber, cancellation);
+        await connection.ExecuteAsync(new CommandDefinition(
+            "update erasure set completed_at = case when not @kept then @now end, kept_for_child = @kept, events_erased = @erased where subscriber_id = @Value",
+            new { kept, now = Instant.Of(clock.GetUtcNow()).UtcDateTime, erased, subscriber.Value },
+            cancellationToken: cancellation));
+        await transaction.CommitAsync(cancellation);
+        return new ErasureOutcome(subscriber, erasure.ErasureId == asked ? erased : 0, null) { IsKeptForAChild = kept };
+    }
+
+    /// <summary>Deletes the person's own records; returns how many events went.</summary>
+    private async Task<long> EraseAsync(NpgsqlConnection connection, SubscriberId subscriber, Row erasure, CancellationToken cancellation)
+    {
         var until = (erasure.RequestedAt + EventRules.ClockTolerance).UtcDateTime;
         var cameBack = await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
             """
@@ -283,20 +300,12 @@ public sealed class Erasure(
         var erased = await connection.ExecuteScalarAsync<long>(new CommandDefinition(DeleteEvents, parameters, cancellationToken: cancellation));
         await ExecuteAsync(RecomputeStates);
         await ExecuteAsync(DeleteAddress);
-        foreach (var kind in records)
+        foreach (var kind in records.Where(kind => kind is not GuardianshipRecords))
         {
             await kind.EraseAsync(connection, subscriber, cancellation);
         }
 
-        // What is kept with a child's records goes when they are free: the erasure is not completed before.
-        var kept = await GuardianshipRecords.AreKeptAsync(connection, subscriber, cancellation);
-        erased += erasure.EventsErased;
-        await connection.ExecuteAsync(new CommandDefinition(
-            "update erasure set completed_at = case when not @kept then @now end, kept_for_child = @kept, events_erased = @erased where subscriber_id = @id",
-            new { kept, parameters.now, erased, id = subscriber.Value },
-            cancellationToken: cancellation));
-        await transaction.CommitAsync(cancellation);
-        return new ErasureOutcome(subscriber, erasure.ErasureId == asked ? erased : 0, null) { IsKeptForAChild = kept };
+        return erased;
 
         async Task ExecuteAsync(string sql) => await connection.ExecuteAsync(new CommandDefinition(sql, parameters, cancellationToken: cancellation));
     }
@@ -320,7 +329,7 @@ public sealed class Erasure(
         {
             // A request that waits may hide the consent that was there before it.
             foreach (var state in states[child].Where(CanEnd).Where(state => named[child].Any(one =>
-                one.Event == state.EventId || (one.Purpose == state.Purpose && state.Kind == EventKind.Requested))))
+                one.Event == state.EventId || (one.Beneath && one.Purpose == state.Purpose && state.Kind == EventKind.Requested))))
             {
                 await EndAsync(connection, entry, child, state, cancellation);
                 ended += state.Kind.Permits() ? 1 : 0;
@@ -357,7 +366,7 @@ public sealed class Erasure(
 
     internal static byte[] ReasonPlace(SubscriberId subscriber) => SealedPlace.Of("erasure", subscriber.Value);
 
-    private sealed record Row(Guid ErasureId, DateTimeOffset RequestedAt, DateTimeOffset? CompletedAt, long EventsErased, byte[]? Hold);
+    private sealed record Row(Guid ErasureId, DateTimeOffset RequestedAt, DateTimeOffset? CompletedAt, long EventsErased, bool KeptForChild, byte[]? Hold);
 }
 
 /// <summary>What became of an erasure.</summary>

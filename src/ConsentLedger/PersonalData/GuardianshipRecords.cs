@@ -15,27 +15,44 @@ namespace ConsentLedger.PersonalData;
 /// </summary>
 internal sealed class GuardianshipRecords(PurposeCatalogue purposes, Sealer sealer, TimeProvider clock) : IPersonalRecords
 {
-    /// <summary>The event that evidence is of permits something now.</summary>
+    /// <summary>Of what names a guardian: that the child's records are kept as they are.</summary>
+    private const string Kept = """
+        (exists (select from legal_hold where legal_hold.subscriber_id = named.subscriber_id)
+            or exists (
+                select from consent_state restriction
+                where restriction.subscriber_id = named.subscriber_id and restriction.purpose_id = -2 and restriction.kind = 'restricted'))
+        """;
+
+    /// <summary>Of evidence that names a guardian: that the event permits something now.</summary>
     private const string Stands = """
         exists (
             select from consent_state state
-            where state.subscriber_id = evidence.subscriber_id and state.event_id = evidence.event_id
-                and state.kind in ('permitted', 'given', 'renewed'))
+            where state.subscriber_id = named.subscriber_id and state.event_id = named.event_id and state.kind in ('permitted', 'given', 'renewed'))
         """;
 
-    /// <summary>Evidence, its event and the guardian's erasure: that the erasure takes it.</summary>
-    private const string Due = $"""
-        erasure.subscriber_id = evidence.guardian_id
-            and event.subscriber_id = evidence.subscriber_id and event.event_id = evidence.event_id
-            and event.recorded_at <= erasure.requested_at + @ClockTolerance and not {Stands}
+    /// <summary>Of evidence, its event and an erasure: that the erasure takes it.</summary>
+    private const string EvidenceDue = $"""
+        named.guardian_id = erasure.subscriber_id
+            and event.subscriber_id = named.subscriber_id and event.event_id = named.event_id
+            and event.recorded_at <= erasure.requested_at + interval '{Tolerance}' and not {Stands}
         """;
 
-    /// <summary>Of evidence: that the child's records are kept as they are.</summary>
-    public const string Kept = """
-        (exists (select from legal_hold where legal_hold.subscriber_id = evidence.subscriber_id)
-            or exists (
-                select from consent_state restriction
-                where restriction.subscriber_id = evidence.subscriber_id and restriction.purpose_id = -2 and restriction.kind = 'restricted'))
+    /// <summary>Of a sign-up and an erasure, likewise.</summary>
+    private const string SignUpDue = $"named.guardian_id = erasure.subscriber_id and named.received_at <= erasure.requested_at + interval '{Tolerance}'";
+
+    // That of EventRules.ClockTolerance.
+    private const string Tolerance = "PT5M";
+
+    /// <summary>Of an erasure: that a child's records keep something that it takes.</summary>
+    public const string AnyKept = $"""
+        (exists (select from evidence named, consent_event event where {EvidenceDue} and {Kept})
+            or exists (select from sign_up named where {SignUpDue} and {Kept}))
+        """;
+
+    /// <summary>Of an erasure: that there is something of a child's that it takes, and may.</summary>
+    public const string AnyFree = $"""
+        (exists (select from evidence named, consent_event event where {EvidenceDue} and not {Kept})
+            or exists (select from sign_up named where {SignUpDue} and not {Kept}))
         """;
 
     public string Name => "guardianships";
@@ -63,38 +80,38 @@ internal sealed class GuardianshipRecords(PurposeCatalogue purposes, Sealer seal
     }
 
     /// <summary>
-    /// The evidence goes, but what a legal hold or a restriction keeps of the child; the child's events stay, and
-    /// <see cref="Erasure"/> has ended what rested on them. What was recorded after the erasure was asked for, or stands all
-    /// the same, is a new consent.
+    /// The evidence goes, and sign-ups that wait for the guardian, but for what a legal hold or a restriction keeps of the
+    /// child; the child's events stay, and <see cref="Erasure"/> has ended what rested on them. What was recorded after the
+    /// erasure was asked for, or stands all the same, is a new consent.
     /// </summary>
     public Task EraseAsync(NpgsqlConnection connection, SubscriberId subscriber, CancellationToken cancellation)
     {
         const string Sql = $"""
+            delete from sign_up named using erasure
+            where erasure.subscriber_id = @Value and {SignUpDue} and not {Kept};
+
             with gone as (
-                delete from evidence
-                using consent_event event, erasure
-                where evidence.guardian_id = @Value and {Due} and not {Kept}
+                delete from evidence named using consent_event event, erasure
+                where erasure.subscriber_id = @Value and {EvidenceDue} and not {Kept}
                 returning event.subscriber_id, event.event_id, event.purpose_id, event.kind, event.occurred_at, erasure.erasure_id
             )
             insert into purge_record (subscriber_id, run_id, event_id, rule, purpose_id, kind, occurred_at, purged_at)
             select subscriber_id, erasure_id, event_id, 'evidence', purpose_id, kind, occurred_at, @now from gone
-            on conflict do nothing
+            on conflict do nothing;
             """;
         return connection.ExecuteAsync(new CommandDefinition(
-            Sql, new { subscriber.Value, EventRules.ClockTolerance, now = Instant.Of(clock.GetUtcNow()).UtcDateTime }, cancellationToken: cancellation));
+            Sql, new { subscriber.Value, now = Instant.Of(clock.GetUtcNow()).UtcDateTime }, cancellationToken: cancellation));
     }
 
     /// <summary>True if something of what an erasure takes is kept with the records of a child: the erasure then waits for it.</summary>
     public static async Task<bool> AreKeptAsync(NpgsqlConnection connection, SubscriberId guardian, CancellationToken cancellation) =>
         await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
-            $"select exists (select from evidence, consent_event event, erasure where evidence.guardian_id = @Value and {Due} and {Kept})",
-            new { guardian.Value, EventRules.ClockTolerance },
-            cancellationToken: cancellation));
+            $"select exists (select from erasure where subscriber_id = @Value and {AnyKept})", new { guardian.Value }, cancellationToken: cancellation));
 
     /// <summary>True if a child's consent stands that this person gave.</summary>
     public static async Task<bool> AnyStandsAsync(NpgsqlConnection connection, SubscriberId guardian, CancellationToken cancellation) =>
         await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
-            $"select exists (select from evidence where guardian_id = @Value and {Stands})", new { guardian.Value }, cancellationToken: cancellation));
+            $"select exists (select from evidence named where guardian_id = @Value and {Stands})", new { guardian.Value }, cancellationToken: cancellation));
 
     /// <summary>The children for whom this person consented.</summary>
     public static async Task<IReadOnlyList<SubscriberId>> ChildrenOfAsync(NpgsqlConnection connection, SubscriberId guardian, CancellationToken cancellation) =>
@@ -102,18 +119,25 @@ internal sealed class GuardianshipRecords(PurposeCatalogue purposes, Sealer seal
             "select distinct subscriber_id from evidence where guardian_id = @Value", new { guardian.Value }, cancellationToken: cancellation)))
             .Select(id => new SubscriberId(id))];
 
-    /// <summary>What of these children was recorded, until some time, as this person's consent; read it once their states are locked.</summary>
-    public static async Task<ILookup<SubscriberId, (EventId Event, PurposeId Purpose)>> ConsentsOfAsync(
+    /// <summary>
+    /// What was recorded of children, until some time, as this person's consent; read it once their states are locked. Each
+    /// with its purpose, and whether it permits once requests are looked past, which hide what stood before them.
+    /// </summary>
+    public static async Task<ILookup<SubscriberId, (EventId Event, PurposeId Purpose, bool Beneath)>> ConsentsOfAsync(
         NpgsqlConnection connection, SubscriberId guardian, DateTimeOffset until, CancellationToken cancellation)
     {
         const string Sql = """
-            select evidence.subscriber_id, evidence.event_id, evidence.purpose_id
+            select evidence.subscriber_id, evidence.event_id, evidence.purpose_id,
+                event.kind in ('permitted', 'given', 'renewed') and not exists (
+                    select from consent_event later
+                    where later.subscriber_id = event.subscriber_id and later.purpose_id = event.purpose_id and later.kind <> 'requested'
+                        and (later.occurred_at, later.kind, later.event_id) > (event.occurred_at, event.kind, event.event_id))
             from evidence join consent_event event using (subscriber_id, event_id)
             where guardian_id = @Value and event.recorded_at <= @until
             """;
-        var rows = await connection.QueryAsync<(Guid Child, Guid Event, int Purpose)>(new CommandDefinition(
+        var rows = await connection.QueryAsync<(Guid Child, Guid Event, int Purpose, bool Beneath)>(new CommandDefinition(
             Sql, new { guardian.Value, until = until.UtcDateTime }, cancellationToken: cancellation));
-        return rows.ToLookup(row => new SubscriberId(row.Child), row => (new EventId(row.Event), new PurposeId(row.Purpose)));
+        return rows.ToLookup(row => new SubscriberId(row.Child), row => (new EventId(row.Event), new PurposeId(row.Purpose), row.Beneath));
     }
 
     private sealed record Row(

@@ -24,9 +24,14 @@ public sealed class RetentionExplanation(NpgsqlDataSource database, LedgerStore 
     public async Task<ExplainedSubscriber> ExplainAsync(SubscriberId subscriber, DateTimeOffset now, CancellationToken cancellation)
     {
         var explained = await ExplainOwnAsync(subscriber, now, cancellation);
-        await using var connection = await database.OpenConnectionAsync(cancellation);
+        ILookup<SubscriberId, (EventId Event, PurposeId Purpose, bool Beneath)> children;
+        await using (var connection = await database.OpenConnectionAsync(cancellation))
+        {
+            children = await GuardianshipRecords.ConsentsOfAsync(connection, subscriber, DateTimeOffset.MaxValue, cancellation);
+        }
+
         List<ExplainedRecord> named = [];
-        foreach (var child in await GuardianshipRecords.ConsentsOfAsync(connection, subscriber, DateTimeOffset.MaxValue, cancellation))
+        foreach (var child in children.Where(child => child.Key != subscriber))
         {
             var (heldBy, records) = await ExplainOwnAsync(child.Key, now, cancellation);
             var events = child.Select(one => one.Event).ToHashSet();

@@ -36,12 +36,7 @@ internal sealed class SignUpRecords(SignUpStore store) : IPersonalRecords
 
     public Task EraseAsync(NpgsqlConnection connection, SubscriberId subscriber, CancellationToken cancellation) =>
         connection.ExecuteAsync(new CommandDefinition(
-            """
-            delete from sign_up where subscriber_id = @Value;
-            delete from sign_up
-            where guardian_id = @Value and not exists (select from legal_hold where legal_hold.subscriber_id = sign_up.subscriber_id);
-            """,
-            new { subscriber.Value }, cancellationToken: cancellation));
+            "delete from sign_up where subscriber_id = @Value", new { subscriber.Value }, cancellationToken: cancellation));
 }
 
 /// <summary>A form that was filled in; what it said is kept while the sign-up is open.</summary>

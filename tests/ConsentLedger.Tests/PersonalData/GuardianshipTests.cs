@@ -173,6 +173,45 @@ public sealed class GuardianshipTests(TestDatabase databases)
     }
 
     [Fact]
+    public async Task What_came_after_an_erasure_is_left_alone_when_a_child_s_records_are_free()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Child, with: ByParent);
+        await service.PutAsync($"/v1/subscribers/{service.IdOf(Child)}/hold", new JsonObject { ["reason"] = "A claim" }).ReadAsync();
+        await service.EraseAsync(Parent);
+        service.Clock.Advance(TimeSpan.FromMinutes(2));
+        await service.EventAsync(Parent, occurredAt: service.Clock.GetUtcNow());
+        await service.PostAsync("/v1/requests", new JsonObject { ["kind"] = "access", ["address"] = Parent }).ReadAsync(System.Net.HttpStatusCode.Created);
+
+        await service.SendAsync(HttpMethod.Delete, $"/v1/subscribers/{service.IdOf(Child)}/hold");
+        await MailScene.UntilAsync(async () =>
+        {
+            service.Clock.Advance(TimeSpan.FromSeconds(5));
+            return await service.CountAsync("erasure", "completed_at is null") == 0;
+        }, "it is completed");
+
+        (await service.CountAsync("evidence", "guardian_id is not null")).ShouldBe(0);
+        (await service.ReasonAsync(Parent)).ShouldBe("given");
+        (await service.CountAsync("subscriber", $"subscriber_id = '{service.IdOf(Parent)}'")).ShouldBe(1);
+        (await service.CountAsync("rights_request", "person is not null")).ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task A_request_that_another_guardian_is_asked_about_goes_on()
+    {
+        await using var service = await TestService.StartAsync(databases);
+        await service.PurposeAsync();
+        await service.EventAsync(Child, occurredAt: TestService.Start.AddDays(-3), with: ByParent);
+        await service.EventAsync(Child, "withdrawn", occurredAt: TestService.Start.AddDays(-2));
+        await service.EventAsync(Child, "requested", occurredAt: TestService.Start.AddDays(-1));
+
+        await service.EraseAsync(Parent);
+
+        (await service.ReasonAsync(Child)).ShouldBe("pending");
+    }
+
+    [Fact]
     public async Task A_consent_that_a_request_hides_ends_too()
     {
         await using var service = await TestService.StartAsync(databases);
