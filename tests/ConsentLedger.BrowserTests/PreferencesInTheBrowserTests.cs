@@ -11,7 +11,6 @@ namespace ConsentLedger.BrowserTests;
 /// <summary>The preference centre as people meet it: by keyboard, without JavaScript, light and dark, on a phone, in both languages.</summary>
 public sealed class PreferencesInTheBrowserTests(TestDatabase databases, Chromium chromium)
 {
-    /// <summary>Each look and each language, and not every pair: a phone is narrow in both, Welsh is long.</summary>
     [Theory, MemberData(nameof(Visits.Looks), MemberType = typeof(Visits))]
     public async Task Axe_finds_nothing_on_any_of_its_pages(Look look, string language)
     {

@@ -29,13 +29,13 @@ public sealed class OverloadTests(TestDatabase databases)
             await refusal.ReadProblemAsync(HttpStatusCode.ServiceUnavailable, "ledger-unavailable");
             refusal.Headers.RetryAfter.ShouldNotBeNull();
         });
-        time.Elapsed.ShouldBeLessThan(TimeSpan.FromMinutes(1));
+        time.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(10));
 
         await service.JoinDatabaseAsync(databases);
         HttpResponseMessage answer;
         while ((answer = await service.PostAsync("/v1/checks", Question)).StatusCode == HttpStatusCode.ServiceUnavailable)
         {
-            time.Elapsed.ShouldBeLessThan(TimeSpan.FromMinutes(3));
+            time.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(30));
             await Task.Delay(100, TestContext.Current.CancellationToken);
         }
 
@@ -43,7 +43,7 @@ public sealed class OverloadTests(TestDatabase databases)
     }
 
     [Fact]
-    public async Task Checks_do_not_wait_for_ever_for_a_database_that_hangs()
+    public async Task A_database_that_hangs_makes_checks_wait_three_seconds_and_no_longer()
     {
         await using var service = await TestService.StartAsync(databases);
         await service.PurposeAsync();
@@ -53,7 +53,7 @@ public sealed class OverloadTests(TestDatabase databases)
         await Task.WhenAll(Enumerable.Range(0, 20).Select(_ =>
             service.PostAsync("/v1/checks", Question).ReadProblemAsync(HttpStatusCode.ServiceUnavailable, "ledger-unavailable")));
 
-        time.Elapsed.ShouldBeLessThan(TimeSpan.FromMinutes(1));
+        time.Elapsed.ShouldBeLessThan(TimeSpan.FromSeconds(10));
     }
 
     [Fact]
