@@ -70,6 +70,7 @@ public sealed class Undoing(NpgsqlDataSource database, LedgerStore ledger, Purpo
 
         // One withdrawal is undone once: the same id each time, and the primary key lets one in.
         var id = EventId.Of(keys.EventIdKey, withdrawal.OccurredAt, Encoding.ASCII.GetBytes($"undo {token.Subscriber} {token.Withdrawal}"));
+
         // Where evidence has gone, nobody knows any more whether it was a child's.
         if (ended.EvidenceWasPurged && purpose.MinimumAge > 0)
         {

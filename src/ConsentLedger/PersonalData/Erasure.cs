@@ -110,7 +110,6 @@ public sealed class Erasure(
     private static readonly Evidence? GuardianErased = Evidence.Of(new Dictionary<string, object?> { ["guardian"] = "erased" });
 
     private readonly IReadOnlyList<IPersonalRecords> records = [.. records];
-    private readonly GuardianshipRecords guardianships = records.OfType<GuardianshipRecords>().Single();
 
     /// <summary>Erases a subscriber, known or not; when this returns it is done, or waits for a legal hold.</summary>
     /// <param name="subscriber">Whom.</param>
@@ -194,11 +193,11 @@ public sealed class Erasure(
             select subscriber_id from erasure
             where completed_at is null
                 and not exists (select from legal_hold where legal_hold.subscriber_id = erasure.subscriber_id)
-                and (not kept_for_child or {GuardianshipRecords.AnyFree} or not {GuardianshipRecords.AnyKept})
+                and (not kept_for_child or {GuardianshipRecords.MayGoOn})
             order by requested_at
             """;
         await using var connection = await database.Service.OpenConnectionAsync(cancellation);
-        var open = (await connection.QueryAsync<Guid>(new CommandDefinition(Sql, cancellationToken: cancellation))).AsList();
+        var open = (await connection.QueryAsync<Guid>(new CommandDefinition(Sql, new { EventRules.ClockTolerance }, cancellationToken: cancellation))).AsList();
         foreach (var subscriber in open)
         {
             await FinishAsync(new SubscriberId(subscriber), asked: null, cancellation);
@@ -266,19 +265,21 @@ public sealed class Erasure(
 
         // What is kept with a child's records goes when they are free: the erasure is not completed before. All else of it
         // is done once, or it would take what came after it.
-        var erased = erasure.KeptForChild ? erasure.EventsErased : await EraseAsync(connection, subscriber, erasure, cancellation);
-        await guardianships.EraseAsync(connection, subscriber, cancellation);
+        var now = Instant.Of(clock.GetUtcNow());
+        var erased = erasure.KeptForChild ? erasure.EventsErased : await EraseAsync(connection, subscriber, erasure, now, cancellation);
+        await GuardianshipRecords.ForgetAsync(connection, subscriber, now, cancellation);
         var kept = await GuardianshipRecords.AreKeptAsync(connection, subscriber, cancellation);
         await connection.ExecuteAsync(new CommandDefinition(
             "update erasure set completed_at = case when not @kept then @now end, kept_for_child = @kept, events_erased = @erased where subscriber_id = @Value",
-            new { kept, now = Instant.Of(clock.GetUtcNow()).UtcDateTime, erased, subscriber.Value },
+            new { kept, now = now.UtcDateTime, erased, subscriber.Value },
             cancellationToken: cancellation));
         await transaction.CommitAsync(cancellation);
         return new ErasureOutcome(subscriber, erasure.ErasureId == asked ? erased : 0, null) { IsKeptForAChild = kept };
     }
 
     /// <summary>Deletes the person's own records; returns how many events went.</summary>
-    private async Task<long> EraseAsync(NpgsqlConnection connection, SubscriberId subscriber, Row erasure, CancellationToken cancellation)
+    private async Task<long> EraseAsync(
+        NpgsqlConnection connection, SubscriberId subscriber, Row erasure, DateTimeOffset now, CancellationToken cancellation)
     {
         var until = (erasure.RequestedAt + EventRules.ClockTolerance).UtcDateTime;
         var cameBack = await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
@@ -293,14 +294,14 @@ public sealed class Erasure(
         {
             id = subscriber.Value,
             erasure.ErasureId,
-            now = Instant.Of(clock.GetUtcNow()).UtcDateTime,
+            now = now.UtcDateTime,
             until = cameBack ? until : DateTime.SpecifyKind(DateTime.MaxValue, DateTimeKind.Utc),
         };
         await ExecuteAsync(KeepSuppressions);
         var erased = await connection.ExecuteScalarAsync<long>(new CommandDefinition(DeleteEvents, parameters, cancellationToken: cancellation));
         await ExecuteAsync(RecomputeStates);
         await ExecuteAsync(DeleteAddress);
-        foreach (var kind in records.Where(kind => kind is not GuardianshipRecords))
+        foreach (var kind in records)
         {
             await kind.EraseAsync(connection, subscriber, cancellation);
         }

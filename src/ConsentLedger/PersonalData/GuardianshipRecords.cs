@@ -13,15 +13,10 @@ namespace ConsentLedger.PersonalData;
 /// The consents in which a person is named, by address, as the guardian who gave them for a child (FACTS 37). They are the
 /// child's records; what is told here is what they say of the guardian, and nothing of the child.
 /// </summary>
-internal sealed class GuardianshipRecords(PurposeCatalogue purposes, Sealer sealer, TimeProvider clock) : IPersonalRecords
+internal sealed class GuardianshipRecords(PurposeCatalogue purposes, Sealer sealer) : IPersonalRecords
 {
-    /// <summary>Of what names a guardian: that the child's records are kept as they are.</summary>
-    private const string Kept = """
-        (exists (select from legal_hold where legal_hold.subscriber_id = named.subscriber_id)
-            or exists (
-                select from consent_state restriction
-                where restriction.subscriber_id = named.subscriber_id and restriction.purpose_id = -2 and restriction.kind = 'restricted'))
-        """;
+    /// <summary>Of what names a guardian: that the child's records are free.</summary>
+    private const string Free = $"exists (select from (select named.subscriber_id) state where {LegalHold.NotHeld})";
 
     /// <summary>Of evidence that names a guardian: that the event permits something now.</summary>
     private const string Stands = """
@@ -34,26 +29,23 @@ internal sealed class GuardianshipRecords(PurposeCatalogue purposes, Sealer seal
     private const string EvidenceDue = $"""
         named.guardian_id = erasure.subscriber_id
             and event.subscriber_id = named.subscriber_id and event.event_id = named.event_id
-            and event.recorded_at <= erasure.requested_at + interval '{Tolerance}' and not {Stands}
+            and event.recorded_at <= erasure.requested_at + @ClockTolerance and not {Stands}
         """;
 
     /// <summary>Of a sign-up and an erasure, likewise.</summary>
-    private const string SignUpDue = $"named.guardian_id = erasure.subscriber_id and named.received_at <= erasure.requested_at + interval '{Tolerance}'";
+    private const string SignUpDue = "named.guardian_id = erasure.subscriber_id and named.received_at <= erasure.requested_at + @ClockTolerance";
 
-    // That of EventRules.ClockTolerance.
-    private const string Tolerance = "PT5M";
-
-    /// <summary>Of an erasure: that a child's records keep something that it takes.</summary>
-    public const string AnyKept = $"""
-        (exists (select from evidence named, consent_event event where {EvidenceDue} and {Kept})
-            or exists (select from sign_up named where {SignUpDue} and {Kept}))
+    /// <summary>What an erasure takes of children's records, each with whether it is free to go.</summary>
+    private const string Due = $"""
+        (select {Free} as free from evidence named, consent_event event where {EvidenceDue}
+        union all select {Free} from sign_up named where {SignUpDue}) due
         """;
 
-    /// <summary>Of an erasure: that there is something of a child's that it takes, and may.</summary>
-    public const string AnyFree = $"""
-        (exists (select from evidence named, consent_event event where {EvidenceDue} and not {Kept})
-            or exists (select from sign_up named where {SignUpDue} and not {Kept}))
-        """;
+    /// <summary>Of an erasure: that something of that is kept.</summary>
+    private const string AnyKept = $"exists (select from {Due} where not free)";
+
+    /// <summary>Of an erasure: that something of that may go, or that there is nothing left of it.</summary>
+    public const string MayGoOn = $"coalesce((select bool_or(free) from {Due}), true)";
 
     public string Name => "guardianships";
 
@@ -80,19 +72,19 @@ internal sealed class GuardianshipRecords(PurposeCatalogue purposes, Sealer seal
     }
 
     /// <summary>
-    /// The evidence goes, and sign-ups that wait for the guardian, but for what a legal hold or a restriction keeps of the
+    /// The last part of an erasure. The evidence goes, and sign-ups that wait for the guardian, but for what a legal hold or a restriction keeps of the
     /// child; the child's events stay, and <see cref="Erasure"/> has ended what rested on them. What was recorded after the
     /// erasure was asked for, or stands all the same, is a new consent.
     /// </summary>
-    public Task EraseAsync(NpgsqlConnection connection, SubscriberId subscriber, CancellationToken cancellation)
+    public static Task ForgetAsync(NpgsqlConnection connection, SubscriberId guardian, DateTimeOffset now, CancellationToken cancellation)
     {
         const string Sql = $"""
             delete from sign_up named using erasure
-            where erasure.subscriber_id = @Value and {SignUpDue} and not {Kept};
+            where erasure.subscriber_id = @Value and {SignUpDue} and {Free};
 
             with gone as (
                 delete from evidence named using consent_event event, erasure
-                where erasure.subscriber_id = @Value and {EvidenceDue} and not {Kept}
+                where erasure.subscriber_id = @Value and {EvidenceDue} and {Free}
                 returning event.subscriber_id, event.event_id, event.purpose_id, event.kind, event.occurred_at, erasure.erasure_id
             )
             insert into purge_record (subscriber_id, run_id, event_id, rule, purpose_id, kind, occurred_at, purged_at)
@@ -100,13 +92,13 @@ internal sealed class GuardianshipRecords(PurposeCatalogue purposes, Sealer seal
             on conflict do nothing;
             """;
         return connection.ExecuteAsync(new CommandDefinition(
-            Sql, new { subscriber.Value, now = Instant.Of(clock.GetUtcNow()).UtcDateTime }, cancellationToken: cancellation));
+            Sql, new { guardian.Value, EventRules.ClockTolerance, now = now.UtcDateTime }, cancellationToken: cancellation));
     }
 
     /// <summary>True if something of what an erasure takes is kept with the records of a child: the erasure then waits for it.</summary>
     public static async Task<bool> AreKeptAsync(NpgsqlConnection connection, SubscriberId guardian, CancellationToken cancellation) =>
         await connection.ExecuteScalarAsync<bool>(new CommandDefinition(
-            $"select exists (select from erasure where subscriber_id = @Value and {AnyKept})", new { guardian.Value }, cancellationToken: cancellation));
+            $"select exists (select from erasure where subscriber_id = @Value and {AnyKept})", new { guardian.Value, EventRules.ClockTolerance }, cancellationToken: cancellation));
 
     /// <summary>True if a child's consent stands that this person gave.</summary>
     public static async Task<bool> AnyStandsAsync(NpgsqlConnection connection, SubscriberId guardian, CancellationToken cancellation) =>

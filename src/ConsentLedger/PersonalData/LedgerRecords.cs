@@ -207,6 +207,14 @@ internal static class LegalHold
     /// <summary>Taken by whoever places a hold, and shared by erasures and by the purge's batches of requests and of the audit trail.</summary>
     public const long AdvisoryLock = 0x434C_486F_6C64;
 
+    /// <summary>Of a <c>state</c>'s subscriber: neither under a legal hold nor restricted (UK GDPR Art 18).</summary>
+    public const string NotHeld = """
+        not exists (select from legal_hold where legal_hold.subscriber_id = state.subscriber_id)
+        and not exists (
+            select from consent_state restriction
+            where restriction.subscriber_id = state.subscriber_id and restriction.purpose_id = -2 and restriction.kind = 'restricted')
+        """;
+
     public static byte[] SealReason(string reason, SubscriberId subscriber, Sealer sealer) =>
         sealer.Seal(Encoding.UTF8.GetBytes(reason), Place(subscriber));
 

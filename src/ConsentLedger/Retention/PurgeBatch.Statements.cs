@@ -1,4 +1,5 @@
 using ConsentLedger.Ledger;
+using ConsentLedger.PersonalData;
 
 namespace ConsentLedger.Retention;
 
@@ -7,14 +8,6 @@ namespace ConsentLedger.Retention;
 /// </content>
 internal sealed partial class PurgeBatch
 {
-    /// <summary>Neither under a legal hold nor restricted (UK GDPR Art 18).</summary>
-    private const string NotHeld = """
-        not exists (select from legal_hold where legal_hold.subscriber_id = state.subscriber_id)
-        and not exists (
-            select from consent_state restriction
-            where restriction.subscriber_id = state.subscriber_id and restriction.purpose_id = -2 and restriction.kind = 'restricted')
-        """;
-
     /// <summary>The event that the state is by, if it says no more than a suppression of that event would.</summary>
     private const string StandsBy = "case when state.expires_at is null then state.event_id end as stands_by";
 
@@ -313,7 +306,7 @@ internal sealed partial class PurgeBatch
             select entry.audit_id
             from audit_entry entry cross join lateral (select entry.about_subscriber as subscriber_id) state
             where {RuleSql.AuditDue} <= @now and entry.happened_at <= @now - @auditKept::interval + {RuleSql.Slack}
-                and {NotHeld}
+                and {LegalHold.NotHeld}
             order by entry.happened_at, entry.audit_id
             limit @size
         ),
@@ -336,7 +329,7 @@ internal sealed partial class PurgeBatch
         )
         select state.subscriber_id
         from unnest(@subscribers) as state (subscriber_id) left join taken using (subscriber_id)
-        where {NotHeld}
+        where {LegalHold.NotHeld}
             and (taken.subscriber_id is not null
                 or not exists (select from subscriber where subscriber.subscriber_id = state.subscriber_id))
         """;

@@ -120,12 +120,8 @@ public sealed class GuardianshipTests(TestDatabase databases)
         await (by == "hold"
             ? service.SendAsync(HttpMethod.Delete, $"/v1/subscribers/{id}/hold")
             : service.PostAsync("/v1/events", Given.Event(Child, "unrestricted", "*", occurredAt: service.Clock.GetUtcNow())));
-        await MailScene.UntilAsync(async () =>
-        {
-            service.Clock.Advance(TimeSpan.FromSeconds(5));
-            return await service.CountAsync("evidence", "guardian_id is not null") == 0;
-        }, "it has gone");
-        await MailScene.UntilAsync(async () => await service.CountAsync("erasure", "completed_at is null") == 0, "it is completed");
+        await CompletedAsync(service);
+        (await service.CountAsync("evidence", "guardian_id is not null")).ShouldBe(0);
         await service.RebuildChangesNothingAsync();
     }
 
@@ -140,11 +136,7 @@ public sealed class GuardianshipTests(TestDatabase databases)
         await service.EventAsync(Child, occurredAt: TestService.Start.AddMinutes(1), with: ByParent);
 
         await service.SendAsync(HttpMethod.Delete, $"/v1/subscribers/{service.IdOf(Parent)}/hold");
-        await MailScene.UntilAsync(async () =>
-        {
-            service.Clock.Advance(TimeSpan.FromSeconds(5));
-            return await service.CountAsync("erasure", "completed_at is null") == 0;
-        }, "it is completed");
+        await CompletedAsync(service);
 
         (await service.ReasonAsync(Child)).ShouldBe("given");
         (await service.ExportAsync(Parent))["guardianships"]!.AsArray().Count.ShouldBe(1, "The new one.");
@@ -185,11 +177,7 @@ public sealed class GuardianshipTests(TestDatabase databases)
         await service.PostAsync("/v1/requests", new JsonObject { ["kind"] = "access", ["address"] = Parent }).ReadAsync(System.Net.HttpStatusCode.Created);
 
         await service.SendAsync(HttpMethod.Delete, $"/v1/subscribers/{service.IdOf(Child)}/hold");
-        await MailScene.UntilAsync(async () =>
-        {
-            service.Clock.Advance(TimeSpan.FromSeconds(5));
-            return await service.CountAsync("erasure", "completed_at is null") == 0;
-        }, "it is completed");
+        await CompletedAsync(service);
 
         (await service.CountAsync("evidence", "guardian_id is not null")).ShouldBe(0);
         (await service.ReasonAsync(Parent)).ShouldBe("given");
@@ -270,4 +258,13 @@ public sealed class GuardianshipTests(TestDatabase databases)
 
         (await service.GetAsync($"{page}/data/erase").ReadPageAsync()).ShouldContain("A consent that you gave for a child ends with it");
     }
+
+    /// <summary>The keeper of the journal has gone on with what was left of erasures.</summary>
+    private static Task CompletedAsync(TestService service) => MailScene.UntilAsync(
+        async () =>
+        {
+            service.Clock.Advance(TimeSpan.FromSeconds(5));
+            return await service.CountAsync("erasure", "completed_at is null") == 0;
+        },
+        "it is completed");
 }
